@@ -1,0 +1,1 @@
+"""Shells that run a flow: with threads, with anyio, in virtual time."""

@@ -1,0 +1,1 @@
+"""The jobs door: a bulk job at the whole quota, resumable."""

@@ -1,0 +1,1 @@
+"""Public helpers for tests: the emulator as a fixture, virtual time, contracts."""
