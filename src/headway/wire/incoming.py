@@ -21,8 +21,8 @@ class Incoming:
     """Reads one reply after another. `complete` and `reusable` are about that of the current exchange."""
 
     __slots__ = (
-        "_body_bytes",
         "_bodiless",
+        "_body_bytes",
         "_dry",
         "_exchange",
         "_head_size",

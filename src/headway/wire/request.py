@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from headway.errors import InputError
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_HOST = re.compile(r"[0-9A-Za-z._~-]+|[0-9A-Fa-f:.]+")  # international names: in their xn-- form
 _TARGET = re.compile(r"/[!-~]*")
 _OURS = {
     b"host",
@@ -20,6 +21,7 @@ _OURS = {
     b"te",
     b"trailer",
 }
+_LOOKS = "A base URL looks like https://host or http://host:port/path."
 _BODY_EXPECTED = {"POST", "PUT", "PATCH"}
 
 
@@ -27,26 +29,27 @@ class Origin:
     """Where requests go: scheme, host, port and a path put before each request's own. Errors: InputError."""
 
     def __init__(self, base_url: str) -> None:
-        parts = urlsplit(base_url)
         try:
+            parts = urlsplit(base_url)
             port = parts.port
         except ValueError:
-            port = -1
-        if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
-            raise InputError("A base URL looks like https://host or http://host:port/path.")
+            raise InputError(_LOOKS) from None
+        host = parts.hostname or ""
+        if parts.scheme not in ("http", "https") or port == 0 or _HOST.fullmatch(host) is None:
+            raise InputError(_LOOKS)
         if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
             raise InputError("A base URL has no user, password, query or fragment.")
         self.tls = parts.scheme == "https"
-        self.host = parts.hostname
+        self.host = host
         self.port = port or (443 if self.tls else 80)
         shown = f"[{self.host}]" if ":" in self.host else self.host
         default = self.port == (443 if self.tls else 80)
         authority = shown if default else f"{shown}:{self.port}"
         self.name = f"{parts.scheme}://{authority}"
         self._prefix = parts.path.rstrip("/")
-        self._host_line = b" HTTP/1.1\r\nHost: " + authority.encode(
-            "idna" if shown.isascii() is False else "ascii"
-        )
+        if _TARGET.fullmatch(self._prefix + "/") is None:
+            raise InputError(_LOOKS)
+        self._host_line = f" HTTP/1.1\r\nHost: {authority}".encode("ascii")
         self._kinds: dict[bytes, bytes] = {}
 
     def head(self, method: str, path: str, headers: Sequence[tuple[bytes, bytes]], length: int) -> bytes:
