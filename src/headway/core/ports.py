@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from headway.core.call import Class, Estimate, Identity, Problem, Reading, Usage
+from headway.core.call import Class, Estimate, Identity, Problem, Reading, Unit, Usage
+from headway.core.limit import Limit
+from headway.core.meter import Hold
 
 
 class Provider(Protocol):
@@ -78,3 +80,56 @@ class Entry:
     estimated: bool
     first_token_ms: float | None
     total_ms: float
+
+
+class Store(Protocol):
+    """Where the meters of pools live. Each method is atomic over all limits of a call, and idempotent by ticket."""
+
+    def limits(self, pool: str) -> tuple[Limit, ...]:
+        """The limits known for a pool."""
+
+    def set_limits(self, pool: str, limits: Sequence[Limit], now: float) -> None:
+        """Add limits to a pool, or change those it has."""
+
+    def take(self, ticket: str, pool: str, holds: Mapping[Unit, Hold], now: float) -> Short | None:
+        """Hold what a call is expected to take, on all its limits or on none. None: taken; else what is short."""
+
+    def confirm(self, ticket: str) -> None:
+        """The provider admitted the call."""
+
+    def assume(self, ticket: str) -> None:
+        """The provider admitted the call and says nothing of its limits: suppose a modest burst."""
+
+    def read(self, ticket: str, readings: Sequence[Reading], now: float) -> None:
+        """Correct the meters by what the headers of this call's reply say."""
+
+    def produce(self, ticket: str, produced: float, hold: Hold, now: float) -> None:
+        """A running call has put out so many tokens and is now expected to take `hold` in all."""
+
+    def refuse(self, ticket: str, unit: Unit | None, retry_after_s: float, now: float) -> None:
+        """The provider refused the call by this limit (None: it did not say which). Gives the ticket back."""
+
+    def give_back(self, ticket: str, used: Mapping[Unit, float], now: float) -> None:
+        """The call is over and took `used`. A second time it does nothing."""
+
+    def levels(self, pool: str, now: float) -> tuple[Level, ...]:
+        """How full each limit of a pool is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """The limit that a call waits for, and for how many seconds."""
+
+    limit: Limit
+    wait_s: float
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How full a limit is, for eyes: `content` of `capacity` (None: not known yet), `in_flight` held by calls that run."""
+
+    limit: Limit
+    content: float
+    capacity: float | None
+    in_flight: float

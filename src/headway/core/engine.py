@@ -1,0 +1,372 @@
+"""The engine: lines, meters, ceilings, forecasts and budget put together. It decides; drivers wait and send.
+
+A driver calls it under one lock: `join` a call, `pump` the pool (which tells who goes now, who is refused, and when to
+ask again), report what the reply shows (`headed`, `produced`), `settle`, and pump again. Nothing here waits or sends.
+Times named `now` are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from headway.core.budget import Budget
+from headway.core.call import Call, Fault, Problem, Reading, Unit, Usage
+from headway.core.ceiling import Ceiling
+from headway.core.forecast import Forecast, Lengths
+from headway.core.limit import Limit
+from headway.core.line import Line, Place
+from headway.core.meter import Hold
+from headway.core.ports import Level, Store
+from headway.core.prefix import Prefixes
+from headway.core.ramp import Ramp
+from headway.core.retry import RetryBudget
+from headway.core.steps import Reply, Ticket
+from headway.errors import BudgetExceeded, HeadwayError, WouldWaitTooLong
+
+PROGRESS_TOKENS = 32  # a running call is looked at again after so much more output
+UNTAUGHT_CALLS = 6  # until so many replies, what is guessed is held with a deviation on top
+
+
+@dataclass(frozen=True, slots=True)
+class Pumped:
+    """Who goes now, who is refused and why, and in how many seconds to ask again (None: when something changes)."""
+
+    admitted: tuple[tuple[Place, Ticket], ...] = ()
+    refused: tuple[tuple[Place, HeadwayError], ...] = ()
+    ask_again_s: float | None = None
+
+
+@dataclass(slots=True)
+class Pool:
+    """What is known of one pool. `waits_for` is the limit that binds now; `bound_s` how long each has bound in all."""
+
+    name: str
+    ceiling: Ceiling
+    line: Line = field(default_factory=Line)
+    ramp: Ramp = field(default_factory=Ramp)
+    taught: bool = False  # whether a reply has shown the limits, or that it does not show them
+    waits_for: str = ""
+    waited_at: float = 0.0
+    bound_s: dict[str, float] = field(default_factory=dict)
+    used: dict[Unit, float] = field(default_factory=dict)
+    since: float | None = None
+
+
+@dataclass(slots=True)
+class _Running:
+    """A ticket in flight."""
+
+    ticket: Ticket
+    pool: Pool
+    lengths: Lengths
+    holds: dict[Unit, Hold]
+    headed: bool = False
+    produced: float = 0.0
+    looked_at: float = 0.0
+
+
+class Engine:
+    """`limits` are known from the start for every pool; None: learnt from the first reply.
+
+    `price` says what a call costs at most, in nanodollars, for the budget.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        limits: Sequence[Limit] = (),
+        most_in_flight: int | None = None,
+        budget: Budget | None = None,
+        price: Callable[[Call, float, float], int] | None = None,
+        cost: Callable[[Usage, int], int] | None = None,
+        cache_is_free: Callable[[str], bool] = lambda _model: True,
+    ) -> None:
+        self.store = store
+        self.budget = budget
+        self.forecast = Forecast()
+        self.prefixes = Prefixes()
+        self.retries = RetryBudget()
+        self.pools: dict[str, Pool] = {}
+        self._limits = tuple(limits)
+        self._most = most_in_flight
+        self._price = price
+        self._cost = cost
+        self._cache_is_free = cache_is_free
+        self._running: dict[str, _Running] = {}
+        self._serial = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Calls admitted and not yet settled, over all pools."""
+        return len(self._running)
+
+    def pool(self, name: str, now: float) -> Pool:
+        """The pool of that name, made at first sight."""
+        pool = self.pools.get(name)
+        if pool is None:
+            pool = self.pools[name] = Pool(name, Ceiling(self._most))
+            if self._limits:
+                self.store.set_limits(name, self._limits, now)
+                pool.ceiling.adaptive = None
+                pool.taught = True
+        return pool
+
+    def join(self, call: Call, number: int, now: float) -> Place:
+        """Stand in line. The place is the driver's handle for `leave`, and comes back from `pump`."""
+        assert call.identity.pool is not None
+        pool = self.pool(call.identity.pool, now)
+        holds, _, _ = self._holds(call, now)
+        rates = {limit.unit: limit.rate for limit in self.store.limits(pool.name)}
+        cost = max((hold.need / rates[unit] for unit, hold in holds.items() if unit in rates), default=1.0)
+        ends = [
+            at for at in (call.deadline, now + call.max_wait_s if call.max_wait_s is not None else None) if at
+        ]
+        place = Place(call, cost, now, number, min(ends) if ends else None)
+        pool.line.join(place)
+        return place
+
+    def leave(self, place: Place) -> bool:
+        """Step out of line before one's turn; False if it has been served already."""
+        assert place.call.identity.pool is not None
+        return self.pools[place.call.identity.pool].line.leave(place)
+
+    def pump(self, name: str, now: float, at_ns: int) -> Pumped:
+        """Let calls of this pool go, from the head, as long as the meters allow."""
+        pool = self.pool(name, now)
+        self._account(pool, now)
+        admitted: list[tuple[Place, Ticket]] = []
+        refused: list[tuple[Place, HeadwayError]] = []
+        ask_again: float | None = None
+        while (place := pool.line.head()) is not None:
+            ticket = self._admit(pool, place, now, at_ns)
+            if isinstance(ticket, Ticket):
+                pool.line.serve()
+                admitted.append((place, ticket))
+                continue
+            error, wait_s = ticket
+            if error is not None:
+                pool.line.leave(place)
+                refused.append((place, error))
+                continue
+            ask_again = None if wait_s == float("inf") else wait_s
+            break
+        else:
+            pool.waits_for = ""
+        return Pumped(tuple(admitted), tuple(refused), ask_again)
+
+    def headed(self, ticket: Ticket, readings: Sequence[Reading], now: float, *, ok: bool) -> None:
+        """The head of the reply is in: what the headers say, and that the call was admitted if `ok`."""
+        running = self._running.get(ticket.id)
+        if running is None or running.headed:
+            return
+        running.headed = True
+        pool = running.pool
+        if not pool.taught and (readings or ok):
+            pool.taught = True
+        if readings:
+            pool.ceiling.adaptive = None
+        self.store.read(ticket.id, readings, now)
+        if ok:
+            if not readings:
+                self.store.assume(ticket.id)
+            self.store.confirm(ticket.id)
+            self.prefixes.started(ticket.call.estimate.prefix, now)
+
+    def produced(self, ticket: Ticket, tokens: float, now: float) -> None:
+        """A running call has put out `tokens` so far, by our own count. Cheap to call often."""
+        running = self._running.get(ticket.id)
+        if running is None or tokens - running.looked_at < PROGRESS_TOKENS:
+            return
+        running.lengths.grow(running.produced, tokens)
+        running.produced = running.looked_at = tokens
+        self._rehold(running, now)
+
+    def _rehold(self, running: _Running, now: float) -> None:
+        most = running.ticket.call.estimate.max_output_tokens
+        guess = running.lengths.expect(most, running.produced)
+        hold = Hold(guess.mean, guess.variance, most)
+        self.store.produce(running.ticket.id, running.produced, hold, now)
+
+    def settle(self, ticket: Ticket, reply: Reply, usage: Usage, estimated: bool, now: float) -> None:
+        """The attempt is over. A second time does nothing."""
+        running = self._running.pop(ticket.id, None)
+        if running is None:
+            return
+        pool, call, problem = running.pool, ticket.call, reply.problem
+        pool.ceiling.leave()
+        if problem is None and not estimated:
+            self._learn(running, usage)
+        if problem is not None and problem.fault is Fault.RATE_LIMITED:
+            pool.ceiling.refused(now, max(reply.total_s, 0.1))
+            self.store.refuse(ticket.id, problem.unit, problem.retry_after_s or 1.0, now)
+        else:
+            self._give_back(running, usage, now)
+        match problem.fault if problem else None:
+            case None:
+                pool.ceiling.succeeded()
+            case Fault.OVERLOADED:
+                pool.ceiling.overloaded(now)
+            case Fault.RAMP_LIMITED:
+                pool.ramp.bite(now)
+        if not running.headed or problem is not None:
+            self.prefixes.failed(call.estimate.prefix, call.id)
+        if self.budget is not None:
+            cost = self._cost(usage, ticket.at_ns) if self._cost else 0
+            self.budget.settle(ticket.worst_cost, cost)
+        self._account(pool, now)
+
+    def _give_back(self, running: _Running, usage: Usage, now: float) -> None:
+        charged = usage.input_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
+        if not self._cache_is_free(running.ticket.call.identity.model):
+            charged += usage.cache_read_tokens
+        used: dict[Unit, float] = {
+            Unit.REQUESTS: 1.0,
+            Unit.INPUT_TOKENS: charged,
+            Unit.OUTPUT_TOKENS: usage.output_tokens,
+            Unit.TOKENS: charged + usage.output_tokens,
+        }
+        self.store.give_back(running.ticket.id, used, now)
+        for unit, amount in used.items():
+            running.pool.used[unit] = running.pool.used.get(unit, 0.0) + amount
+
+    def _learn(self, running: _Running, usage: Usage) -> None:
+        call = running.ticket.call
+        tokens = usage.output_tokens
+        running.lengths.grow(running.produced, tokens)
+        running.lengths.end(tokens, cut_off=tokens >= call.estimate.max_output_tokens)
+        total = (
+            usage.input_tokens
+            + usage.cache_read_tokens
+            + usage.cache_write_5m_tokens
+            + usage.cache_write_1h_tokens
+        )
+        self.forecast.ratio(call).learn(call.estimate.input_tokens, total)
+
+    def _admit(
+        self, pool: Pool, place: Place, now: float, at_ns: int
+    ) -> Ticket | tuple[HeadwayError | None, float]:
+        """A ticket; or why not: an error that is final, or the seconds to wait."""
+        call = place.call
+        if not pool.taught and pool.ceiling.in_flight:
+            return self._wait(pool, place, "the first reply, to learn the limits", float("inf"), 0.0, now)
+        if self._most is not None and len(self._running) >= self._most:
+            return self._wait(
+                pool, place, f"a place among {self._most} calls in flight", float("inf"), 0.0, now
+            )
+        wait_s = max(pool.ceiling.wait(now), pool.ramp.wait(now))
+        if wait_s > 0:
+            return self._wait(pool, place, "the provider's capacity", wait_s, 0.0, now)
+        holds, lengths, total = self._holds(call, now)
+        worst = self._price(call, total, call.estimate.max_output_tokens) if self._price else 0
+        if self.budget is not None and not self.budget.fits(worst):
+            if self.budget.is_over(worst):
+                return _over(self.budget, worst), 0.0
+            return self._wait(pool, place, "the budget", float("inf"), 0.0, now)
+        self._serial += 1
+        ticket_id = f"{call.id}-{place.number}"
+        short = self.store.take(ticket_id, pool.name, holds, now)
+        if short is not None:
+            return self._wait(
+                pool, place, short.limit.unit.value, short.wait_s, short.level, now, str(short.limit)
+            )
+        ticket = Ticket(
+            ticket_id,
+            call,
+            place.number,
+            now - place.joined_at,
+            now,
+            at_ns,
+            total,
+            holds[Unit.OUTPUT_TOKENS].need,
+            worst,
+        )
+        self._go(pool, ticket, _Running(ticket, pool, lengths, holds), now)
+        return ticket
+
+    def _go(self, pool: Pool, ticket: Ticket, running: _Running, now: float) -> None:
+        self._running[ticket.id] = running
+        running.lengths.begin()
+        pool.ceiling.enter()
+        pool.ramp.start(now)
+        pool.since = now if pool.since is None else pool.since
+        if ticket.number == 1:
+            self.retries.earn()
+        if self.budget is not None:
+            self.budget.hold(ticket.worst_cost)
+        self.prefixes.go(ticket.call.estimate.prefix, ticket.call.id, now)
+
+    def _wait(
+        self, pool: Pool, place: Place, why: str, wait_s: float, level: float, now: float, limit: str = ""
+    ) -> tuple[HeadwayError | None, float]:
+        pool.waits_for = why
+        end = place.give_up_at
+        if end is None or (now < end and (wait_s == float("inf") or now + wait_s <= end)):
+            return None, wait_s if end is None else min(wait_s, max(end - now, 0.0))
+        error = WouldWaitTooLong(
+            f"would wait for {limit or why} longer than it may: at level {level:,.0f}, clears in {wait_s:,.1f} s",
+            limit=limit or why,
+            level=level,
+            wait_s=wait_s,
+            hint="Allow a longer wait, a smaller request, or a higher limit.",
+        )
+        return error, 0.0
+
+    def _holds(self, call: Call, now: float) -> tuple[dict[Unit, Hold], Lengths, float]:
+        """What the call is expected to take of each unit; the lengths it is judged by; all its input tokens."""
+        estimate = call.estimate
+        ratio = self.forecast.ratio(call)
+        total = estimate.input_tokens * ratio.value
+        counted = total
+        if (
+            estimate.prefix
+            and self._cache_is_free(call.identity.model)
+            and self.prefixes.is_warm(estimate.prefix, now)
+        ):
+            counted = max(total - estimate.cacheable_tokens * ratio.value, 1.0)
+        input_hold = Hold(counted, (ratio.error(estimate.error) * counted) ** 2)
+        lengths = self.forecast.lengths(call)
+        guess = lengths.expect(estimate.max_output_tokens)
+        need = guess.mean
+        if not call.stream and lengths.taught < UNTAUGHT_CALLS:
+            need = min(need + guess.variance**0.5, estimate.max_output_tokens)
+        output_hold = Hold(need, guess.variance, estimate.max_output_tokens)
+        holds = {
+            Unit.REQUESTS: Hold(1.0),
+            Unit.INPUT_TOKENS: input_hold,
+            Unit.OUTPUT_TOKENS: output_hold,
+            Unit.TOKENS: Hold(counted + need, input_hold.variance + guess.variance),
+        }
+        return holds, lengths, total
+
+    def _account(self, pool: Pool, now: float) -> None:
+        """Add the time since the last look to the limit that bound meanwhile."""
+        if pool.waits_for and len(pool.line):
+            passed = max(now - pool.waited_at, 0.0)
+            pool.bound_s[pool.waits_for] = pool.bound_s.get(pool.waits_for, 0.0) + passed
+        pool.waited_at = now
+
+    def levels(self, name: str, now: float) -> tuple[Level, ...]:
+        """How full each limit of a pool is."""
+        return self.store.levels(name, now)
+
+
+def named(problem: Problem, readings: Sequence[Reading]) -> Unit | None:
+    """The limit behind a refusal: the one the provider names, else one that its headers show as used up."""
+    if problem.unit is not None:
+        return problem.unit
+    empty = [
+        r.unit for r in readings if r.remaining is not None and r.amount and r.remaining <= 0.01 * r.amount
+    ]
+    return empty[0] if len(empty) == 1 else None
+
+
+def _over(budget: Budget, worst: int) -> BudgetExceeded:
+    used, cap = budget.spent / 1e9, budget.cap / 1e9
+    return BudgetExceeded(
+        f"budget of ${cap:,.4f}: ${used:,.4f} is used and the next call may cost up to ${worst / 1e9:,.4f}",
+        used=used,
+        cap=cap,
+        hint="Raise the cap to go on; what is done is kept.",
+    )

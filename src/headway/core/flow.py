@@ -1,0 +1,124 @@
+"""The life of one call. Start reading here.
+
+    Admit ──► Record(open) ──► Send ──► Settle ──► Record(entry) ──► done
+      ▲                                                 │
+      └──────────────── Pause ◄──── tried again ◄───────┘
+
+The flow decides; a driver (threads, anyio, virtual time) acts on each step and sends the answer back in. Whatever happens
+to the driver meanwhile (cancellation, a lost connection), an admitted ticket is settled exactly once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from headway.core.call import Call, Fault, Usage
+from headway.core.ports import Entry, OpenEntry
+from headway.core.retry import Again, GiveUp, Retry
+from headway.core.steps import Admit, Answer, Outcome, Pause, Record, Reply, Send, Sent, Settle, Step, Ticket
+from headway.errors import HeadwayError
+
+Flow = Generator[Step, Answer, Outcome]
+_CANCELLED = Reply(status=None, headers={})
+
+
+def flow(call: Call, retry: Retry, provider: str) -> Flow:
+    """Run `call` to its end. Never raises for what the provider does: the outcome says it."""
+    failures = refusals = number = 0
+    usages: tuple[Usage, ...] = ()
+    while True:
+        number += 1
+        admitted = yield Admit(call, number)
+        if isinstance(admitted, HeadwayError):
+            return Outcome(call, number - 1, error=admitted, refusals=refusals, usages=usages)
+        assert isinstance(admitted, Ticket)
+        yield Record(_opened(admitted, provider))
+        try:
+            sent = yield Send(admitted)
+        except GeneratorExit:  # dropped by a driver that is gone itself; nothing is left to settle with
+            raise
+        except BaseException:  # cancelled: the provider may have begun, so the estimate stands
+            yield from _close(admitted, _CANCELLED)
+            raise
+        assert isinstance(sent, Sent)
+        usage = yield from _close(admitted, sent.reply)
+        usages += (usage,)
+        problem = sent.reply.problem
+        if problem is None:
+            return Outcome(call, number, reply=sent.reply, refusals=refusals, usages=usages)
+        refused = problem.fault in (Fault.RATE_LIMITED, Fault.RAMP_LIMITED)
+        refusals += refused
+        failures += not refused
+        match retry.decide(problem, call, failures, refusals, sent.now, sent.draw):
+            case GiveUp(why):
+                return Outcome(call, number, sent.reply, problem, why=why, refusals=refusals, usages=usages)
+            case Again(wait_s):
+                yield Pause(wait_s, problem)
+
+
+def _close(ticket: Ticket, reply: Reply) -> Generator[Step, Answer, Usage]:
+    """Settle and record one attempt; returns what it took, by the provider's word or by ours."""
+    usage, estimated = _usage(ticket, reply)
+    yield Settle(ticket, reply, usage, estimated)
+    problem = reply.problem
+    outcome = "cancelled" if reply is _CANCELLED else "ok" if problem is None else problem.fault.value
+    yield Record(
+        Entry(
+            attempt_id=ticket.id,
+            outcome=outcome,
+            status=reply.status,
+            error_type=problem.error_type if problem else "",
+            request_id=reply.headers.get("request-id"),
+            usage=usage,
+            estimated=estimated,
+            first_token_ms=None if reply.first_token_s is None else reply.first_token_s * 1000.0,
+            total_ms=reply.total_s * 1000.0,
+        )
+    )
+    return usage
+
+
+def _usage(ticket: Ticket, reply: Reply) -> tuple[Usage, bool]:
+    """What an attempt took. A reply that broke off after it began is billed, so it is counted by estimate."""
+    if reply.usage is not None and reply.problem is None:
+        return reply.usage, False
+    model = ticket.call.identity.model
+    answered = reply.status is not None and reply.status >= 400
+    if answered or not reply.sent:
+        return Usage(model=model), False
+    known = reply.usage or Usage(input_tokens=round(ticket.input_tokens), model=model)
+    output = max(known.output_tokens, round(max(reply.produced, ticket.output_tokens)))
+    return (
+        Usage(
+            input_tokens=known.input_tokens,
+            cache_read_tokens=known.cache_read_tokens,
+            cache_write_5m_tokens=known.cache_write_5m_tokens,
+            cache_write_1h_tokens=known.cache_write_1h_tokens,
+            output_tokens=output,
+            model=known.model or model,
+            raw=known.raw,
+        ),
+        True,
+    )
+
+
+def _opened(ticket: Ticket, provider: str) -> OpenEntry:
+    call = ticket.call
+    return OpenEntry(
+        attempt_id=ticket.id,
+        call_id=call.id,
+        number=ticket.number,
+        at_ns=ticket.at_ns,
+        provider=provider,
+        pool=call.identity.pool or "",
+        model=call.identity.model,
+        tenant=call.tenant,
+        class_=call.class_,
+        session=call.session,
+        job=call.job,
+        label=call.label,
+        estimated_input_tokens=round(ticket.input_tokens),
+        estimated_output_tokens=round(ticket.output_tokens),
+        queued_ms=ticket.queued_s * 1000.0,
+        stream=call.stream,
+    )

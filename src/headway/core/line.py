@@ -1,0 +1,117 @@
+"""The line: the calls waiting for a pool, and who is at its head.
+
+Only the head asks the meters. Everyone else sleeps, so waiting costs nothing, large calls are not overtaken for ever
+by small ones, and the order is fair:
+- between classes, and within a class between tenants, service is shared by weight (start-time fair queueing, P. Goyal,
+  H. Vin, H. Cheng, 1996): each flow has a virtual time that grows by cost ÷ weight, and the least goes first;
+- a flow that comes back starts at the present virtual time: it neither catches up for its absence nor pays for it;
+- within a tenant, first come, first served.
+Class weights are far apart, so a class above practically always goes first, yet none below it starves.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from headway.core.call import Call, Class
+
+CLASS_WEIGHTS = {Class.INTERACTIVE: 100.0, Class.STANDARD: 10.0, Class.BULK: 1.0}
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """One call's place in line. `cost` is in seconds of the limit it draws on most."""
+
+    call: Call
+    cost: float
+    joined_at: float
+    number: int = 1
+    give_up_at: float | None = None
+
+
+@dataclass(slots=True)
+class _Tenant:
+    virtual: float = 0.0
+    places: deque[Place] = field(default_factory=deque)
+
+
+@dataclass(slots=True)
+class _Rank:
+    weight: float
+    virtual: float = 0.0
+    now: float = 0.0  # virtual time of what was served last
+    tenants: dict[str, _Tenant] = field(default_factory=dict)
+    waiting: int = 0
+
+
+class Line:
+    """Decides who is next."""
+
+    def __init__(self) -> None:
+        self._ranks = {class_: _Rank(weight) for class_, weight in CLASS_WEIGHTS.items()}
+        self._now = 0.0
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def join(self, place: Place) -> None:
+        """Stand at the end of one's tenant's queue."""
+        rank = self._ranks[place.call.class_]
+        tenant = rank.tenants.get(place.call.tenant)
+        if tenant is None:
+            tenant = rank.tenants[place.call.tenant] = _Tenant()
+        if not rank.waiting:
+            rank.virtual = max(rank.virtual, self._now)
+        if not tenant.places:
+            tenant.virtual = max(tenant.virtual, rank.now)
+        tenant.places.append(place)
+        rank.waiting += 1
+        self._size += 1
+
+    def head(self) -> Place | None:
+        """Who is next, or None when nobody waits."""
+        if not self._size:
+            return None
+        return self._next()[1].places[0]
+
+    def leave(self, place: Place) -> bool:
+        """Step out of the line; False if not in it any more."""
+        rank = self._ranks[place.call.class_]
+        tenant = rank.tenants.get(place.call.tenant)
+        if tenant is None or place not in tenant.places:
+            return False
+        tenant.places.remove(place)
+        self._count_out(rank, place.call.tenant, tenant)
+        return True
+
+    def serve(self) -> Place:
+        """Take the head out of the line and charge its flows."""
+        rank, tenant = self._next()
+        place = tenant.places.popleft()
+        self._now, rank.now = rank.virtual, tenant.virtual
+        rank.virtual += place.cost / rank.weight
+        tenant.virtual += place.cost / place.call.weight
+        self._count_out(rank, place.call.tenant, tenant)
+        return place
+
+    def places(self) -> list[Place]:
+        """Everyone who waits, in no order."""
+        return [
+            place
+            for rank in self._ranks.values()
+            for tenant in rank.tenants.values()
+            for place in tenant.places
+        ]
+
+    def _next(self) -> tuple[_Rank, _Tenant]:
+        rank = min((rank for rank in self._ranks.values() if rank.waiting), key=lambda rank: rank.virtual)
+        tenant = min((t for t in rank.tenants.values() if t.places), key=lambda t: t.virtual)
+        return rank, tenant
+
+    def _count_out(self, rank: _Rank, name: str, tenant: _Tenant) -> None:
+        rank.waiting -= 1
+        self._size -= 1
+        if not tenant.places and tenant.virtual <= rank.now:
+            del rank.tenants[name]

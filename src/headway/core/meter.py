@@ -1,0 +1,253 @@
+"""Meters: how one limit is charged over the life of a call.
+
+Two kinds, because providers charge in two ways. Requests and input are charged when the call is admitted
+(`StartMeter`). Output is charged while it is produced, or reserved from `max_tokens` and corrected at the end; which of
+the two is not published for sure and has changed before, so `OutputMeter` keeps a mirror of both and believes the one
+that the headers bear out.
+
+Output is paced by what was *promised* (every call in flight counts with its expected whole output, in `pace`) and
+gated by what is *there* (`content`, charged as output comes). Pace keeps the rate right from the first second, although
+output comes late; content keeps a change of mix from overdrawing. Reserving `max_tokens` instead would use 1-2 % of
+the quota where it is not reserved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+from headway.core.bucket import Belief, Bucket
+from headway.core.call import Reading
+from headway.core.limit import Limit
+
+INPUT_CERTAINTY = 2.0  # standard deviations of the calls in flight that are kept back
+OUTPUT_CERTAINTY = 1.0  # less, because output comes late: what is promised is mostly still there
+READING_GAIN = 0.1  # of a difference that rounding and calls in flight can explain, how much is believed
+READINGS_THAT_TELL = 4  # how output is charged is not believed on less
+SURPRISE_MEMORY = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a call is expected to take of one limit, with the variance of that guess, and the most it can take."""
+
+    need: float
+    variance: float = 0.0
+    most: float = 0.0
+
+
+class Mark:
+    """What one ticket has on one meter: its hold, what the meter believed when it was taken, and held beside it."""
+
+    __slots__ = ("beside", "hold", "produced", "then")
+
+    def __init__(self, hold: Hold, then: tuple[Belief, ...], beside: float = 0.0) -> None:
+        self.hold = hold
+        self.then = then
+        self.beside = beside
+        self.produced = 0.0
+
+
+class StartMeter:
+    """A limit that is charged at admission, by the provider's own estimate, and corrected when the usage is known."""
+
+    def __init__(self, limit: Limit, now: float) -> None:
+        self.bucket = Bucket(limit, now)
+        self.in_flight = 0.0
+        self._variance = 0.0
+
+    @property
+    def buckets(self) -> tuple[Bucket, ...]:
+        return (self.bucket,)
+
+    @property
+    def level(self) -> Bucket:
+        """The bucket that says how full the limit is."""
+        return self.bucket
+
+    def wait(self, hold: Hold, now: float) -> float:
+        """Seconds until `hold` fits; 0: now."""
+        return self.bucket.wait(hold.need + INPUT_CERTAINTY * sqrt(self._variance + hold.variance), now)
+
+    def take(self, hold: Hold, now: float) -> Mark:
+        self.in_flight += hold.need
+        self._variance += hold.variance
+        return Mark(hold, (self.bucket.charge(hold.need, now),))
+
+    def adopt(self, hold: Hold) -> Mark:
+        """Take over a call that was admitted before the limit was known; the provider has charged it already."""
+        self.in_flight += hold.need
+        self._variance += hold.variance
+        return Mark(hold, (Belief(self.bucket.content, 0.0),))
+
+    def confirm(self, mark: Mark) -> None:
+        self.bucket.confirm(mark.hold.need)
+
+    def settle(self, mark: Mark, actual: float) -> None:
+        """The call is over and took `actual`."""
+        self.in_flight -= mark.hold.need
+        self._variance = max(self._variance - mark.hold.variance, 0.0)
+        self.bucket.shift(mark.hold.need - actual)
+
+    def read(self, mark: Mark, reading: Reading) -> None:
+        if reading.remaining is not None:
+            tolerance = reading.rounding + 2.0 * sqrt(self._variance) + self._reorder(mark)
+            self.bucket.read(
+                mark.then[0],
+                reading.remaining,
+                rounding=reading.rounding,
+                below=tolerance,
+                above=tolerance,
+                gain=READING_GAIN,
+            )
+
+    def refuse(self, mark: Mark, retry_after_s: float, now: float) -> None:
+        """The provider refused this call (already settled with nothing taken)."""
+        sure = mark.then[0].content > 2.0 * sqrt(self._variance) + self._reorder(mark)
+        if sure:
+            self.bucket.shrink(mark.then[0], mark.hold.need)
+        self.bucket.refuse(mark.hold.need, retry_after_s, now)
+
+    def _reorder(self, mark: Mark) -> float:
+        """What calls that overtake each other on the way may explain."""
+        return mark.hold.need + self.bucket.rate * self.bucket.guard_s
+
+
+class OutputMeter:
+    """The output limit: promised, produced and reserved side by side."""
+
+    def __init__(self, limit: Limit, now: float) -> None:
+        self.pace = Bucket(limit, now)
+        self.content = Bucket(limit, now)
+        self.reserved = Bucket(limit, now)
+        self.is_reserved = False
+        self.in_flight = 0.0
+        self._variance = 0.0
+        self._produced = 0.0  # by the calls in flight
+        self._surprise = {"produced": 0.0, "reserved": 0.0, "most": 0.0}
+        self._readings = self._heads = 0
+        self.content.confirm(self.content.spare)
+
+    @property
+    def buckets(self) -> tuple[Bucket, ...]:
+        return (self.pace, self.content, self.reserved)
+
+    @property
+    def level(self) -> Bucket:
+        """The bucket that says how full the limit is."""
+        return self.reserved if self.is_reserved else self.pace
+
+    def wait(self, hold: Hold, now: float) -> float:
+        """Seconds until `hold` fits; 0: now."""
+        if self.is_reserved:
+            return self.reserved.wait(hold.most, now)
+        if self._heads < READINGS_THAT_TELL and self.reserved.capacity > 0:
+            return max(self.pace.wait(hold.need, now), self.reserved.wait(hold.most, now))
+        kept = OUTPUT_CERTAINTY * sqrt(self._variance + hold.variance)
+        wait = self.pace.wait(hold.need + kept, now)
+        if self.content.capacity > 0:
+            wait = max(wait, self.content.wait(0.0, now))
+        return wait
+
+    def take(self, hold: Hold, now: float) -> Mark:
+        self.in_flight += hold.need
+        self._variance += hold.variance
+        then = (
+            self.pace.charge(hold.need, now),
+            self.content.charge(0.0, now),
+            self.reserved.charge(hold.most, now),
+        )
+        return Mark(hold, then, self.in_flight)
+
+    def adopt(self, hold: Hold) -> Mark:
+        """Take over a call that was admitted before the limit was known."""
+        self.in_flight += hold.need
+        self._variance += hold.variance
+        self.pace.level -= hold.need
+        contents = (self.pace.content, self.content.content, self.reserved.content)
+        return Mark(hold, tuple(Belief(content, 0.0) for content in contents), self.in_flight)
+
+    def confirm(self, mark: Mark) -> None:
+        self._heads += 1
+        self.pace.confirm(mark.hold.need)
+        self.reserved.confirm(mark.hold.most)
+
+    def produce(self, mark: Mark, produced: float, hold: Hold, now: float) -> None:
+        """A call has produced `produced` tokens so far and is now expected to take `hold`."""
+        more = produced - mark.produced
+        if more > 0:
+            self.content.charge(more, now)
+            self._produced += more
+            mark.produced = produced
+        self.pace.shift(mark.hold.need - hold.need)
+        self.in_flight += hold.need - mark.hold.need
+        self._variance = max(self._variance + hold.variance - mark.hold.variance, 0.0)
+        mark.hold = hold
+
+    def settle(self, mark: Mark, actual: float) -> None:
+        """The call is over and took `actual`."""
+        self.in_flight -= mark.hold.need
+        self._variance = max(self._variance - mark.hold.variance, 0.0)
+        self.pace.shift(mark.hold.need - actual)
+        self.content.level -= actual - mark.produced
+        self._produced -= mark.produced
+        self.reserved.shift(mark.hold.most - actual)
+
+    def read(self, mark: Mark, reading: Reading) -> None:
+        if reading.remaining is None:
+            return
+        shown, rounding = reading.remaining, reading.rounding
+        noise = rounding + 2.0 * sqrt(self._variance) + self.content.rate * 0.25
+        off = abs(self.content.surprise(mark.then[1], shown))
+        self._weigh(
+            max(off - noise, 0.5 * min(off, rounding)), abs(self.reserved.surprise(mark.then[2], shown))
+        )
+        # What has been produced by calls that still run may not have been charged yet.
+        self.content.read(
+            mark.then[1],
+            shown,
+            rounding=rounding,
+            below=noise,
+            above=noise + self._produced,
+            gain=READING_GAIN,
+        )
+        self.content.confirm(self.content.spare)
+        if self.content.capacity > self.pace.capacity:
+            self.pace.spare += self.content.capacity - self.pace.capacity
+        # However output is charged: what shows is no less than what is promised to nobody, and more by the calls
+        # in flight at most.
+        self.pace.read(mark.then[0], shown, rounding=rounding, below=noise, above=noise + mark.beside)
+        self.reserved.read(mark.then[2], shown, rounding=rounding, below=rounding, above=rounding)
+
+    def refuse(self, mark: Mark, retry_after_s: float, now: float) -> None:
+        """The provider refused this call (already settled with nothing taken)."""
+        held = max(mark.then[1].content, 0.0)
+        self._weigh(mark, held, max(mark.then[2].content, 0.0))
+        if held > 2.0 * sqrt(self._variance) + self.in_flight and not self.is_reserved:
+            self.pace.shrink(mark.then[0], mark.hold.need)
+            self.content.shrink(mark.then[1], 0.0)
+        need = mark.hold.most if self.is_reserved else 0.0
+        for bucket in self.buckets:
+            bucket.refuse(need, retry_after_s, now)
+
+    def _weigh(self, mark: Mark, produced: float, reserved: float) -> None:
+        """Believe the way of charging that surprises less. The first reading only sets the size.
+
+        Charged as produced is the documented way, so it is left only for a much better explanation, and reserving is
+        left again when it is off by about a whole reservation each time.
+        """
+        self._readings += 1
+        if self._readings == 1:
+            return
+        for name, surprise in (("produced", produced), ("reserved", reserved), ("most", mark.hold.most)):
+            self._surprise[name] = SURPRISE_MEMORY * self._surprise[name] + (1.0 - SURPRISE_MEMORY) * surprise
+        if self._readings < READINGS_THAT_TELL:
+            return
+        produced, reserved = self._surprise["produced"], self._surprise["reserved"]
+        if self.is_reserved:
+            self.is_reserved = reserved < max(0.75 * self._surprise["most"], 2.0 * produced)
+        else:
+            self.is_reserved = reserved < 0.33 * produced and produced > 200.0
+
+
+Meter = StartMeter | OutputMeter

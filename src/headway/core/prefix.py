@@ -1,0 +1,51 @@
+"""Warm a shared prompt-cache prefix once.
+
+An entry can be read only after the reply that writes it has started. So the first call with a prefix goes alone, its
+siblings wait for the start of its reply, and then all of them read: at a tenth of the price or less, and mostly free of
+the input limit.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+LIFE_S = (
+    290.0  # entries live five minutes from their last use; a little less, because clocks and networks differ
+)
+KEPT = 100_000
+
+
+class Prefixes:
+    """Which prefixes are warm, which are being warmed and by whom. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._warm: OrderedDict[str, float] = OrderedDict()  # prefix -> warm until
+        self._warming: dict[str, str] = {}  # prefix -> call id
+
+    def is_warm(self, prefix: str, now: float) -> bool:
+        """Whether a call sent now would read this prefix."""
+        return self._warm.get(prefix, 0.0) > now
+
+    def is_warming(self, prefix: str, now: float) -> bool:
+        """Whether siblings should wait: somebody is on the way to write this prefix."""
+        return prefix in self._warming and not self.is_warm(prefix, now)
+
+    def go(self, prefix: str, call_id: str, now: float) -> None:
+        """A call with this prefix is sent: the first one warms it."""
+        if prefix and not self.is_warm(prefix, now):
+            self._warming.setdefault(prefix, call_id)
+
+    def started(self, prefix: str, now: float) -> None:
+        """The reply to a call with this prefix has started: whatever it wrote can be read."""
+        if not prefix:
+            return
+        self._warming.pop(prefix, None)
+        self._warm[prefix] = now + LIFE_S
+        self._warm.move_to_end(prefix)
+        if len(self._warm) > KEPT:
+            self._warm.popitem(last=False)
+
+    def failed(self, prefix: str, call_id: str) -> None:
+        """A call ended without a reply: if it was the one to warm, let another try."""
+        if self._warming.get(prefix) == call_id:
+            del self._warming[prefix]

@@ -1,0 +1,161 @@
+"""Meters in the memory of one process. Not locked: a driver calls it under its own lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from headway.core.call import Reading, Unit
+from headway.core.limit import Limit
+from headway.core.meter import Hold, Mark, Meter, OutputMeter, StartMeter
+from headway.core.ports import Level, Short
+
+_NOTHING = Hold(0.0)
+
+
+class _Held:
+    """What one ticket holds: its pool, a hold for every unit, and a mark on each meter there was."""
+
+    __slots__ = ("holds", "marks", "pool")
+
+    def __init__(self, pool: str, holds: Mapping[Unit, Hold], marks: dict[Unit, Mark]) -> None:
+        self.pool = pool
+        self.holds = holds
+        self.marks = marks
+
+
+class MemoryStore:
+    """Implements `core.ports.Store`."""
+
+    def __init__(self) -> None:
+        self._pools: dict[str, dict[Unit, Meter]] = {}
+        self._tickets: dict[str, _Held] = {}
+
+    def limits(self, pool: str) -> tuple[Limit, ...]:
+        return tuple(meter.level.limit for meter in self._pools.get(pool, {}).values())
+
+    def set_limits(self, pool: str, limits: Sequence[Limit], now: float) -> None:
+        meters = self._pools.setdefault(pool, {})
+        for limit in limits:
+            meter = meters.get(limit.unit)
+            if meter is None:
+                meters[limit.unit] = _new_meter(limit, now)
+                continue
+            for bucket in meter.buckets:
+                bucket.resize(limit, now)
+
+    def take(self, ticket: str, pool: str, holds: Mapping[Unit, Hold], now: float) -> Short | None:
+        if ticket in self._tickets:
+            return None
+        meters = self._pools.get(pool, {})
+        short: Short | None = None
+        for unit, meter in meters.items():
+            wait = meter.wait(holds.get(unit, _NOTHING), now)
+            if wait > 0 and (short is None or wait > short.wait_s):
+                short = Short(meter.level.limit, wait, meter.level.content)
+        if short is not None:
+            return short
+        marks = {unit: meter.take(holds.get(unit, _NOTHING), now) for unit, meter in meters.items()}
+        self._tickets[ticket] = _Held(pool, holds, marks)
+        return None
+
+    def confirm(self, ticket: str) -> None:
+        held = self._tickets.get(ticket)
+        if held is None:
+            return
+        meters = self._pools.get(held.pool, {})
+        for unit, mark in held.marks.items():
+            meters[unit].confirm(mark)
+
+    def assume(self, ticket: str) -> None:
+        held = self._tickets.get(ticket)
+        for meter in self._pools.get(held.pool, {}).values() if held else ():
+            for bucket in meter.buckets:
+                bucket.assume()
+
+    def read(self, ticket: str, readings: Sequence[Reading], now: float) -> None:
+        held = self._tickets.get(ticket)
+        if held is None:
+            return
+        meters = self._pools.setdefault(held.pool, {})
+        for reading in readings:
+            meter = meters.get(reading.unit)
+            if meter is None:
+                self._learn(held, reading, now)
+                continue
+            if reading.amount is not None and _differs(meter.level.limit, reading):
+                limit = Limit(reading.unit, reading.amount, reading.period_s)
+                for bucket in meter.buckets:
+                    bucket.resize(limit, now)
+            mark = held.marks.get(reading.unit)
+            if mark is not None and not _is_wider(meter.level.limit, reading):
+                meter.read(mark, reading)
+
+    def _learn(self, held: _Held, reading: Reading, now: float) -> None:
+        """A limit nobody had told us: start its meter from what the header shows, this call included."""
+        if reading.amount is None:
+            return
+        limit = Limit(reading.unit, reading.amount, reading.period_s)
+        meter = self._pools[held.pool][reading.unit] = _new_meter(limit, now)
+        hold = held.holds.get(reading.unit, _NOTHING)
+        for bucket in meter.buckets:
+            bucket.capacity = min((reading.remaining or 0.0) + hold.need, limit.amount)
+            bucket.spare = min(reading.remaining or 0.0, bucket.capacity)
+        for ticket in self._tickets.values():
+            if ticket.pool == held.pool and reading.unit not in ticket.marks:
+                ticket.marks[reading.unit] = meter.adopt(ticket.holds.get(reading.unit, _NOTHING))
+
+    def produce(self, ticket: str, produced: float, hold: Hold, now: float) -> None:
+        held = self._tickets.get(ticket)
+        mark = held.marks.get(Unit.OUTPUT_TOKENS) if held else None
+        if held is None or mark is None:
+            return
+        meter = self._pools[held.pool][Unit.OUTPUT_TOKENS]
+        if isinstance(meter, OutputMeter):
+            meter.produce(mark, produced, hold, now)
+
+    def refuse(self, ticket: str, unit: Unit | None, retry_after_s: float, now: float) -> None:
+        held = self._tickets.get(ticket)
+        if held is None:
+            return
+        self.give_back(ticket, {}, now)
+        meters = self._pools.get(held.pool, {})
+        for named in (unit,) if unit in meters else tuple(meters):
+            mark = held.marks.get(named) if named else None
+            if named and mark is not None:
+                meters[named].refuse(mark, retry_after_s, now)
+
+    def give_back(self, ticket: str, used: Mapping[Unit, float], now: float) -> None:
+        held = self._tickets.pop(ticket, None)
+        if held is None:
+            return
+        meters = self._pools.get(held.pool, {})
+        for unit, mark in held.marks.items():
+            for bucket in meters[unit].buckets:
+                bucket.refill(now)
+            meters[unit].settle(mark, used.get(unit, 0.0))
+
+    def levels(self, pool: str, now: float) -> tuple[Level, ...]:
+        levels = []
+        for meter in self._pools.get(pool, {}).values():
+            bucket = meter.level
+            bucket.refill(now)
+            levels.append(Level(bucket.limit, bucket.content, bucket.capacity or None, meter.in_flight))
+        return tuple(levels)
+
+
+def _new_meter(limit: Limit, now: float) -> Meter:
+    return OutputMeter(limit, now) if limit.unit is Unit.OUTPUT_TOKENS else StartMeter(limit, now)
+
+
+def _differs(limit: Limit, reading: Reading) -> bool:
+    """Whether the provider enforces a tighter limit, or another one than it said before. A limit you set may be lower."""
+    assert reading.amount is not None
+    told = Limit(reading.unit, reading.amount, reading.period_s)
+    return told.rate < limit.rate * 0.999 or (not limit.given and told.rate > limit.rate * 1.001)
+
+
+def _is_wider(limit: Limit, reading: Reading) -> bool:
+    """Whether the reading is of a larger bucket than the one you allowed: then what remains there is not ours to use."""
+    return (
+        limit.given and reading.amount is not None and reading.amount / reading.period_s > limit.rate * 1.001
+    )
