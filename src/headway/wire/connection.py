@@ -63,6 +63,11 @@ class Connection(asyncio.Protocol):
         """Between `connection_made` and its end. (A fresh TLS connection may have tickets to read: no poll here.)"""
         return self._transport is not None and not self._transport.is_closing()
 
+    @property
+    def attached(self) -> bool:
+        """Whether there is a socket, closing or not."""
+        return self._transport is not None
+
     async def ask(self, head: bytes, body: bytes, exchange: Exchange, head_s: float, write_s: float) -> None:
         """Send a request and wait for the head of its reply. Raises ConnectionFailed."""
         transport = cast("asyncio.Transport", self._transport)
@@ -92,7 +97,9 @@ class Connection(asyncio.Protocol):
             transport.write(view[start : start + SLICE])
             while self._full and not exchange.status and exchange.error is None:
                 await exchange.wait("the request to be accepted", write_s)
-        self._pouring = False
+        self._pouring = (
+            self._full
+        )  # an early reply: what it will not read must not lie before the next request
 
     def drop(self) -> None:
         """Give up on this socket, now. Nothing we close has anything left to say, so there is no goodbye."""
@@ -152,19 +159,13 @@ class Connection(asyncio.Protocol):
         if incoming.complete:
             self._finish(None, reusable=incoming.reusable and not self._pouring)
             return
-        if exchange.held > exchange.bound:
-            self._overflow(exchange)
+        if exchange.held > exchange.bound and not self._paused:
+            self._paused = True
+            cast("asyncio.Transport", self._transport).pause_reading()
         if had_head:
             exchange.arrived()
         elif exchange.status:
             exchange.wake()
-
-    def _overflow(self, exchange: Exchange) -> None:
-        if exchange.whole:
-            self._break(f"the body is larger than {exchange.bound} bytes", exchange)
-        elif not self._paused:
-            self._paused = True
-            cast("asyncio.Transport", self._transport).pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         exchange = self.exchange

@@ -18,7 +18,7 @@ class Timeouts:
     """How long each wait may be, seconds. They are kept to within a tenth of the shortest of them, or 1 s.
 
     `connect` covers name, TCP and TLS; `head` from the sent request to the response head; `idle` between two
-    pieces of a body while somebody waits for one; `write` until the peer accepts more of a large request.
+    pieces of a body while somebody waits for one; `write` until the peer takes the next 256 kB of a large request.
     """
 
     connect: float = 10.0
@@ -96,7 +96,7 @@ class Exchange:
         """Body bytes came: the patience starts anew, and the reader wakes if that is what it waits for."""
         if self.waiter is None:
             return
-        if self.whole and not self.complete:
+        if self.whole and not self.complete and self.held <= self.bound:
             self.deadline = self.loop.time() + self.patience_s
         elif self.chunks or self.complete:
             self.wake()

@@ -45,6 +45,11 @@ def too_late(awaited: str, patience_s: float, origin: str, *, sent: bool) -> Con
     return ConnectionFailed(text, sent=sent, hint="The request may have been carried out." if sent else "")
 
 
+def too_large(limit: int) -> ConnectionFailed:
+    """Say that a body was larger than the reader wanted to hold. Bytes."""
+    return ConnectionFailed(f"The body of the reply is larger than {limit} bytes.", sent=True)
+
+
 def closed(origin: str, *, sent: bool) -> ConnectionFailed:
     """Say that our own side gave up the connection while something was still wanted from it."""
     return ConnectionFailed(f"The connection to {origin} was closed from this side.", sent=sent)

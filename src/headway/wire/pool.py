@@ -18,10 +18,11 @@ KEEP_S = 55.0  # seconds a connection may rest; servers and load balancers commo
 class Pool:
     """Bound to the event loop of its first call. Errors: none of its own."""
 
-    def __init__(self, origin: str, size: int, tick_s: float) -> None:
+    def __init__(self, origin: str, size: int, tick_s: float, keep_s: float = KEEP_S) -> None:
         self._origin = origin
         self._size = size
         self._tick_s = tick_s
+        self._keep_s = keep_s
         self._busy = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._names: dict[bytes, str] = {}
@@ -84,7 +85,7 @@ class Pool:
         self.closed = True
         for connection in tuple(self.open):
             connection.drop()
-        while any(connection.connected for connection in self.open):
+        while any(connection.attached for connection in self.open):
             self._changed.clear()
             await self._changed.wait()
         if self._timer is not None:
@@ -107,7 +108,7 @@ class Pool:
         for connection in tuple(self.open):
             connection.expire(now)
         for connection in tuple(self.idle):
-            if now - connection.idle_since < KEEP_S:
+            if now - connection.idle_since < self._keep_s:
                 break
             del self.idle[connection]
             connection.drop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headway.wire import failure
 from headway.wire.exchange import HIGH_WATER, Exchange
 
 WHOLE_LIMIT = 64 * 1024 * 1024
@@ -29,8 +30,11 @@ class Reply:
         exchange.bound = limit
         if exchange.resume is not None:
             exchange.resume()
-        while not exchange.complete and exchange.error is None:
+        while not exchange.complete and exchange.error is None and exchange.held <= limit:
             await exchange.wait("more of the reply", exchange.idle_s)
+        if exchange.held > limit:
+            await self.close()
+            raise failure.too_large(limit)
         if exchange.error is not None:
             raise exchange.error
         body = b"".join(exchange.chunks)
