@@ -1,1 +1,1 @@
-"""Append-only record of attempts: who used which tokens, and what they cost."""
+"""The ledger: who used which tokens, and what they cost."""
