@@ -19,67 +19,15 @@ from headway.ledger.price import Cost, Prices
 
 Row = tuple[Any, ...]
 
-SETTLED = tuple(
-    [
-        "attempt_id",
-        "call_id",
-        "provider",
-        "pool",
-        "model_asked",
-        "model_served",
-        "tenant",
-        "class",
-        "session",
-        "job",
-        "label",
-        "outcome",
-        "error_type",
-        "request_id",
-        "price_variant",
-        "usage_json",
-        "number",
-        "at_ns",
-        "status",
-        "stream",
-        "queued_ms",
-        "first_token_ms",
-        "total_ms",
-        "estimated_input_tokens",
-        "estimated_output_tokens",
-        "input_tokens",
-        "cache_read_tokens",
-        "cache_write_5m_tokens",
-        "cache_write_1h_tokens",
-        "output_tokens",
-        "thinking_tokens",
-        "web_searches",
-        "cost_nanousd",
-        "estimated",
-    ]
-)
-OPEN = tuple(
-    [
-        "attempt_id",
-        "call_id",
-        "provider",
-        "pool",
-        "model",
-        "tenant",
-        "class",
-        "session",
-        "job",
-        "label",
-        "number",
-        "at_ns",
-        "estimated_input_tokens",
-        "estimated_output_tokens",
-        "queued_ms",
-        "stream",
-        "owner_pid",
-        "owner_boot",
-        "owner_start",
-    ]
-)
+# The columns in the order of the rows made here: texts first, for they are looked at together.
+SETTLED = """
+    attempt_id call_id provider pool model_asked model_served tenant class session job label outcome error_type request_id
+    price_variant usage_json number at_ns status stream queued_ms first_token_ms total_ms
+    estimated_input_tokens estimated_output_tokens input_tokens cache_read_tokens cache_write_5m_tokens cache_write_1h_tokens
+    output_tokens thinking_tokens web_searches cost_nanousd estimated"""
+OPEN = """
+    attempt_id call_id provider pool model tenant class session job label number at_ns
+    estimated_input_tokens estimated_output_tokens queued_ms stream owner_pid owner_boot owner_start"""
 
 _LONGEST = 500  # characters of a text; ids, labels and names of errors are shorter
 _LONGEST_USAGE = 16_000  # bytes of usage JSON; beyond it is not usage
@@ -94,7 +42,8 @@ _HINTS = ("sk-", "rk-", "pk-", "hw-", "AIza", "gsk_", "xai-", "ya29.", "earer", 
 
 def open_row(entry: OpenEntry, owner: Owner, now_ns: int) -> Row:
     """The row of an attempt under way, in the order of `OPEN`."""
-    return _texts(_names(entry)) + (
+    return (
+        *_texts(_names(entry)),
         _whole(entry.number, _MOST),
         _whole(entry.at_ns, _MOST) or now_ns,
         _whole(entry.estimated_input_tokens, _MOST_TOKENS),

@@ -257,8 +257,9 @@ def _insert(db: sqlite3.Connection, statements: Mapping[int, str], rows: Sequenc
 
 
 def _open_sql(count: int) -> str:
-    holes = f"({', '.join('?' * len(OPEN))})"
-    return f"INSERT OR IGNORE INTO open_attempts ({', '.join(OPEN)}) VALUES {', '.join([holes] * count)}"
+    columns = OPEN.split()
+    holes = f"({', '.join('?' * len(columns))})"
+    return f"INSERT OR IGNORE INTO open_attempts ({', '.join(columns)}) VALUES {', '.join([holes] * count)}"
 
 
 _OPEN_SQL = {size: _open_sql(size) for size in _CHUNKS}

@@ -22,10 +22,11 @@ _COLUMNS = (
 
 def settle_sql(count: int) -> str:
     """Inserts `count` settled rows at once; the end of an attempt wins over its being lost, and nothing else."""
-    holes = f"({', '.join('?' * len(SETTLED))})"
-    changes = ", ".join(f"{name}=excluded.{name}" for name in SETTLED[1:])
+    columns = SETTLED.split()
+    holes = f"({', '.join('?' * len(columns))})"
+    changes = ", ".join(f"{name}=excluded.{name}" for name in columns[1:])
     return (
-        f"INSERT INTO attempts ({', '.join(SETTLED)}) VALUES {', '.join([holes] * count)}"
+        f"INSERT INTO attempts ({', '.join(columns)}) VALUES {', '.join([holes] * count)}"
         f" ON CONFLICT (attempt_id) DO UPDATE SET {changes} WHERE attempts.outcome = '{LOST}'"
     )
 
