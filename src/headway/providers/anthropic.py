@@ -1,0 +1,58 @@
+"""Anthropic: what a request to the Messages API draws on and takes, and what a reply means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from headway.core.call import Estimate, Identity, Problem, Reading, Usage
+from headway.providers import faults, headers, sizing, usage
+from headway.providers.catalog import Catalog
+
+MESSAGES = "/v1/messages"
+
+
+class Anthropic:
+    """The seam `core.ports.Provider` for the first-party API. `salt` keys the names of cache prefixes."""
+
+    name = "anthropic"
+
+    def __init__(self, catalog: Catalog | None = None, *, salt: bytes = b"") -> None:
+        self.catalog = catalog or Catalog.load()
+        self._salt = salt
+
+    def identify(self, path: str, request: Mapping[str, Any]) -> Identity:
+        """Messages draw on the pool of their model class; counting tokens and batches have pools of their own.
+
+        Nothing else is limited by what headway meters: models, files and the like get no pool.
+        """
+        asked = request.get("model")
+        model = asked if isinstance(asked, str) else ""
+        facts = self.catalog.model(model)
+        bare = path.partition("?")[0].rstrip("/")
+        if bare == MESSAGES:
+            return Identity(
+                facts.pool if facts else f"anthropic/{model or 'unknown'}", model, facts is not None
+            )
+        if bare == f"{MESSAGES}/count_tokens":
+            return Identity("anthropic/count_tokens", model, facts is not None)
+        if bare == f"{MESSAGES}/batches" or bare.startswith(f"{MESSAGES}/batches/"):
+            return Identity("anthropic/batches", model)
+        return Identity(None, model, facts is not None or not model)
+
+    def estimate(self, request: Mapping[str, Any]) -> Estimate:
+        """Size a request by a fit on recorded exchanges; see `sizing`."""
+        model = request.get("model")
+        return sizing.size(request, self.catalog.model(model) if isinstance(model, str) else None, self._salt)
+
+    def read_limits(self, headers_: Mapping[str, str]) -> tuple[Reading, ...]:
+        """Requests, input tokens, output tokens; see `headers` for what is left alone."""
+        return headers.read_limits(headers_)
+
+    def read_usage(self, body: bytes) -> Usage | None:
+        """From JSON or a verbatim SSE stream; see `usage`."""
+        return usage.read_usage(body)
+
+    def classify(self, status: int, headers_: Mapping[str, str], body: bytes) -> Problem | None:
+        """By status, error type and code; see `faults`."""
+        return faults.classify(status, headers_, body)

@@ -1,0 +1,138 @@
+"""What is published about models and tiers, and what of a request cannot work by it. Figures and sources: `data/*.toml`."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from headway.core.call import Estimate
+from headway.errors import ConfigError
+
+_FAMILIES = "opus|sonnet|haiku|fable|mythos"
+_NEW_ORDER = re.compile(rf"claude-({_FAMILIES})-(\d+(?:-\d\d?)?)(?!-?\d)")
+_OLD_ORDER = re.compile(rf"claude-(\d+(?:-\d\d?)?)-({_FAMILIES})(?![a-z\d])")
+_DATE = re.compile(r"[-@](?:20\d{6}|latest|20\d\d-\d\d-\d\d)")
+SURE = 3.0  # standard deviations that an estimate must be over by before a request is refused for it
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is published about one model. Tokens; `retires` is an ISO date or empty.
+
+    `tokenizer` is "3" or "4.7". `cache_reads_free`: reads of the prompt cache stay out of the input limit. `overflow`:
+    input + max_tokens may be beyond the window.
+    """
+
+    id: str
+    family: str
+    generation: str
+    pool: str
+    context_tokens: int
+    max_output_tokens: int
+    min_cacheable_tokens: int
+    tokenizer: str
+    status: str
+    retires: str = ""
+    cache_reads_free: bool = True
+    overflow: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TierLimits:
+    """Published limits of one pool in one tier, per minute. None: this pool has no limit of that kind."""
+
+    requests: int
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    source: str = ""
+
+
+class Catalog:
+    """Models and tiers of one provider. Build it with `Catalog.load()`; it never changes afterwards."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.models = tuple(ModelFacts(**entry) for entry in data["models"])
+        self.tiers = tuple(str(entry["name"]) for entry in data["tiers"])
+        self.read = str(data["read"])
+        self._by_version = {(facts.family, facts.generation): facts for facts in self.models}
+        self._tiers = {
+            str(entry["name"]): {
+                pool: TierLimits(*amounts, *[None] * (3 - len(amounts)), source=entry["source"])
+                for pool, amounts in entry["pools"].items()
+            }
+            for entry in data["tiers"]
+        }
+        self.model = lru_cache(maxsize=4096)(self._find)
+
+    @staticmethod
+    @lru_cache(maxsize=8)
+    def load(provider: str = "anthropic") -> Catalog:
+        """The catalog that comes with the package."""
+        text = resources.files("headway.providers").joinpath(f"data/{provider}.toml").read_text("utf-8")
+        return Catalog(tomllib.loads(text))
+
+    def tier(self, pool: str, name: str) -> TierLimits | None:
+        """Published limits of a pool; None where none are published. Raises ConfigError for a tier that does not exist."""
+        wanted = name.strip().lower().replace("_", "-").replace(" ", "-")
+        wanted = f"tier-{wanted.removeprefix('tier').strip('-')}" if wanted[-1:].isdigit() else wanted
+        if wanted not in self._tiers:
+            near = get_close_matches(wanted, self.tiers, n=1)
+            known = ", ".join(self.tiers)
+            raise ConfigError(
+                f"unknown tier {name!r}",
+                hint=(f"Did you mean {near[0]}? " if near else "") + f"Known tiers: {known}.",
+            )
+        return self._tiers[wanted].get(pool)
+
+    def nearest_model(self, model: str) -> str | None:
+        """The known id that looks most like this one, for a suggestion."""
+        near = get_close_matches(_plain(model), [facts.id for facts in self.models], n=1, cutoff=0.5)
+        return near[0] if near else None
+
+    def prefix_cache_free(self, model: str) -> bool:
+        """Whether cache reads of this model stay out of the input limit. An unknown model counts them: the safe side."""
+        facts = self.model(model)
+        return facts is not None and facts.cache_reads_free
+
+    def _find(self, model: str) -> ModelFacts | None:
+        """The facts of an id in any of its spellings: dated, latest, dotted, turned round, as cloud platforms write it."""
+        plain = _plain(model)
+        if match := _NEW_ORDER.search(plain):
+            family, version = match[1], match[2]
+        elif match := _OLD_ORDER.search(plain):
+            family, version = match[2], match[1]
+        else:
+            return None
+        return self._by_version.get((family, version.replace("-", ".").removesuffix(".0")))
+
+
+def oversize(facts: ModelFacts, estimate: Estimate) -> str | None:
+    """Why a request can never be served by its model, with numbers; None: it may well be.
+
+    Estimates are uncertain, so only a prompt that is over by three standard deviations is refused. `max_tokens` is exact.
+    """
+    asked, most = estimate.max_output_tokens, facts.max_output_tokens
+    if asked > most:
+        return f"max_tokens {asked:,} is {asked - most:,} over the {most:,} that {facts.id} can put out"
+    prompt = estimate.input_tokens
+    surely = prompt * max(0.0, 1.0 - SURE * estimate.error)
+    window = facts.context_tokens
+    if surely > window:
+        over = prompt - window
+        return f"prompt of about {prompt:,.0f} tokens is {over:,.0f} over the {window:,} token window of {facts.id}"
+    if not facts.overflow and surely + asked > window:
+        over = prompt + asked - window
+        return (
+            f"prompt of about {prompt:,.0f} tokens and max_tokens {asked:,} are together {over:,.0f} over the "
+            f"{window:,} token window of {facts.id}"
+        )
+    return None
+
+
+def _plain(model: str) -> str:
+    return _DATE.sub("", model.strip().lower().replace(".", "-").replace("_", "-"))

@@ -1,0 +1,89 @@
+"""What the headers of a reply say: limits and waits. Every value may be missing, scrubbed or nonsense.
+
+Source: https://platform.claude.com/docs/en/api/rate-limits#response-headers, checked against recorded replies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from headway.core.call import Reading, Unit
+
+_PREFIX = "anthropic-ratelimit-"
+_ROUNDING = 500.0  # token amounts left are rounded to the nearest thousand
+
+
+def read_limits(headers: Mapping[str, str]) -> tuple[Reading, ...]:
+    """Requests, input tokens and output tokens; the combined tokens only where they are a limit of their own.
+
+    `tokens-*` shows the tightest token limit in force (that of a workspace, for one), or else merely the sum of input
+    and output, which limits nothing more. Headers of other traffic are left alone: `anthropic-priority-*` and
+    `anthropic-fast-*` are commitments and limits beside the standard ones, `-unified-*` are shares of a subscription.
+    """
+    requests = _reading(headers, "requests", Unit.REQUESTS, 0.0)
+    tokens_in = _reading(headers, "input-tokens", Unit.INPUT_TOKENS, _ROUNDING)
+    tokens_out = _reading(headers, "output-tokens", Unit.OUTPUT_TOKENS, _ROUNDING)
+    combined = _reading(headers, "tokens", Unit.TOKENS, _ROUNDING)
+    if combined is not None and not _limits_more(combined, tokens_in, tokens_out):
+        combined = None
+    return tuple(each for each in (requests, tokens_in, tokens_out, combined) if each is not None)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from `retry-after-ms`, or `retry-after` in seconds or as a date (against the `date` header).
+
+    Only errors mean it: Anthropic sends `retry-after` with some replies of status 200 too. None: nothing readable.
+    """
+    millis = number(headers.get("retry-after-ms"))
+    if millis is not None:
+        return millis / 1000.0
+    text = headers.get("retry-after")
+    seconds = number(text)
+    if seconds is not None or text is None:
+        return seconds
+    until, sent = _date(text), _date(headers.get("date"))
+    return max(0.0, (until - sent).total_seconds()) if until and sent else None
+
+
+def number(text: str | None) -> float | None:
+    """A finite number that is not negative, thousands separators allowed; None for anything else."""
+    if not isinstance(text, str):
+        return None
+    try:
+        value = float(text.replace(",", ""))
+    except ValueError:
+        return None
+    return value if value >= 0 and math.isfinite(value) else None
+
+
+def _reading(headers: Mapping[str, str], family: str, unit: Unit, rounding: float) -> Reading | None:
+    amount = number(headers.get(f"{_PREFIX}{family}-limit"))
+    remaining = number(headers.get(f"{_PREFIX}{family}-remaining"))
+    if amount is None and remaining is None:
+        return None
+    return Reading(unit, amount, remaining, rounding)
+
+
+def _limits_more(combined: Reading, tokens_in: Reading | None, tokens_out: Reading | None) -> bool:
+    """Whether the combined amount is a limit of its own: neither the sum of both, nor one of the two repeated."""
+    if combined.amount is None:
+        return False
+    amounts = [
+        each.amount for each in (tokens_in, tokens_out) if each is not None and each.amount is not None
+    ]
+    if len(amounts) < 2:
+        return not amounts or combined.amount not in amounts
+    return combined.amount != sum(amounts) and combined.amount not in amounts
+
+
+def _date(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

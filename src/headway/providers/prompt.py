@@ -1,0 +1,155 @@
+"""A request taken apart in the order in which the API reads it: tools, system, messages, cut at cache breakpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from headway.providers.images import UNKNOWN_TOKENS, image_tokens
+
+_encode = msgspec.json.Encoder().encode
+_PDF_TOKENS_PER_CHAR = 0.09  # of base64
+_PDF_LEAST, _PDF_MOST = 1_500.0, 200_000.0
+_SEALED_TOKENS_PER_CHAR = 0.12  # of base64: encrypted search results and thinking
+_DEPTH = 6
+
+
+class Section:
+    """A run of the prompt up to a cache breakpoint (`closed`) or up to its end."""
+
+    __slots__ = ("at", "closed", "fixed", "messages", "texts", "tool_blocks", "tools", "tools_chars")
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.fixed = 0.0  # tokens known otherwise: images, documents, sealed content
+        self.tools = 0
+        self.tools_chars = 0
+        self.messages = 0
+        self.tool_blocks = 0
+        self.closed = False
+        self.at: tuple[str, int, int] = ("", 0, 0)  # where the breakpoint is: part, index, block
+
+
+class Prompt:
+    """The sections of one request. Never raises on odd input: what is no text and no block counts as its JSON."""
+
+    __slots__ = ("_fine", "_last", "sections")
+
+    def __init__(self, request: Mapping[str, Any], *, fine: bool) -> None:
+        self._fine = fine
+        self._last = Section()
+        self.sections = [self._last]
+        tools, system, messages = request.get("tools"), request.get("system"), request.get("messages")
+        if tools:
+            self._read_tools(tools)
+        if system:
+            self._read_blocks(system, "system", 0)
+        if isinstance(messages, list):
+            for index, message in enumerate(messages):
+                self._last.messages += 1
+                content = message.get("content") if isinstance(message, Mapping) else message
+                self._read_blocks(content, "messages", index)
+        if request.get("cache_control"):
+            self._cut_at_end(messages, system, tools)
+
+    def whole(self) -> int:
+        """How many sections make up the whole request: the one after a breakpoint on the last block is empty."""
+        last = self.sections[-1]
+        return len(self.sections) - (not last.texts and not last.fixed and not last.tools)
+
+    def _read_tools(self, tools: object) -> None:
+        for index, tool in enumerate(tools if isinstance(tools, list) else [tools]):
+            self._last.tools += 1
+            self._last.tools_chars += len(encoded(tool))
+            self._cut(tool, "tools", index, 0)
+
+    def _read_blocks(self, content: object, part: str, index: int) -> None:
+        if isinstance(content, str):
+            self._last.texts.append(content)
+        elif isinstance(content, list):
+            for number, block in enumerate(content):
+                self._read_block(block, _DEPTH)
+                self._cut(block, part, index, number)
+        elif content is not None:
+            self._read_block(content, _DEPTH)
+
+    def _cut(self, block: object, part: str, index: int, number: int) -> None:
+        if isinstance(block, Mapping) and block.get("cache_control"):
+            self._close(part, index, number)
+
+    def _cut_at_end(self, messages: object, system: object, tools: object) -> None:
+        """Automatic caching: a breakpoint on the last block of the request."""
+        if isinstance(messages, list) and messages:
+            content = messages[-1].get("content") if isinstance(messages[-1], Mapping) else None
+            number = len(content) - 1 if isinstance(content, list) else 0
+            self._close("messages", len(messages) - 1, max(0, number))
+        elif system:
+            self._close("system", 0, len(system) - 1 if isinstance(system, list) else 0)
+        elif isinstance(tools, list) and tools:
+            self._close("tools", len(tools) - 1, 0)
+
+    def _close(self, part: str, index: int, number: int) -> None:
+        self._last.closed, self._last.at = True, (part, index, number)
+        self._last = Section()
+        self.sections.append(self._last)
+
+    def _read_block(self, block: object, depth: int) -> None:
+        if isinstance(block, str):
+            self._last.texts.append(block)
+        elif isinstance(block, list):
+            for each in block:
+                self._read_block(each, depth)
+        elif not isinstance(block, Mapping) or depth == 0:
+            self._last.texts.append(encoded(block).decode("utf-8", "replace"))
+        else:
+            self._read_typed(block, str(block.get("type")), depth - 1)
+
+    def _read_typed(self, block: Mapping[str, Any], kind: str, depth: int) -> None:
+        last = self._last
+        if kind == "text":
+            self._read_block(block.get("text") or "", depth)
+        elif kind.endswith("tool_use"):
+            last.tool_blocks += 1
+            last.texts.append(f"{block.get('name')}{encoded(block.get('input')).decode('utf-8', 'replace')}")
+        elif kind.endswith("tool_result"):
+            last.tool_blocks += 1
+            self._read_block(block.get("content") or "", depth)
+        elif kind in ("image", "document"):
+            self._read_source(block, kind, depth)
+        elif kind == "thinking":
+            self._read_block(block.get("thinking") or "", depth)
+        elif isinstance(sealed := block.get("data") or block.get("encrypted_content"), str):
+            last.fixed += len(sealed) * _SEALED_TOKENS_PER_CHAR
+            self._read_block([block.get("title") or "", block.get("url") or ""], depth)
+        else:
+            self._read_rest(block, depth)
+
+    def _read_rest(self, block: Mapping[str, Any], depth: int) -> None:
+        """search_result, compaction, results of server tools, and whatever comes: all text in it."""
+        for key, value in block.items():
+            if key not in ("type", "cache_control", "citations", "tool_use_id", "id", "signature") and value:
+                self._read_block(value, depth)
+
+    def _read_source(self, block: Mapping[str, Any], kind: str, depth: int) -> None:
+        source = block.get("source")
+        source = source if isinstance(source, Mapping) else {}
+        data = source.get("data")
+        if kind == "image":
+            self._last.fixed += image_tokens(data, fine=self._fine)
+        elif source.get("type") == "base64" and isinstance(data, str):
+            self._last.fixed += min(_PDF_MOST, max(_PDF_LEAST, len(data) * _PDF_TOKENS_PER_CHAR))
+        elif source.get("type") in ("text", "content"):
+            self._read_block(data or source.get("content") or "", depth)
+        else:
+            self._last.fixed += UNKNOWN_TOKENS * 2
+        self._read_block([block.get("title") or "", block.get("context") or ""], depth)
+
+
+def encoded(value: object) -> bytes:
+    """Compact JSON, or the Python form of what is not JSON."""
+    try:
+        return _encode(value)
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
+        return repr(type(value)).encode()

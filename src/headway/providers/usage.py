@@ -1,0 +1,113 @@
+"""What an Anthropic reply says it took.
+
+Shapes: provider-facts of the project, checked against recorded replies; https://platform.claude.com/docs/en/api/messages
+and .../build-with-claude/streaming. Usage events of a stream are cumulative: merged per field, never added up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from headway.core.call import Usage
+from headway.providers.parsed import parse_object, whole
+from headway.providers.sse import parse_stream
+
+
+def merge_usage(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+    """Lay a later usage object over an earlier one: per field the last value that is not null wins."""
+    for key, value in new.items():
+        old = into.get(key)
+        if isinstance(value, Mapping):
+            if not isinstance(old, dict):
+                old = into[key] = {}
+            merge_usage(old, value)
+        elif value is not None or key not in into:
+            into[key] = value
+
+
+def read_usage(body: bytes) -> Usage | None:
+    """Read a whole reply: a message, an SSE stream of one, or an answer of count_tokens. None: it does not say."""
+    found = _from_message(body) if body.lstrip()[:1] == b"{" else _from_stream(body)
+    return None if found is None else usage_of(*found)
+
+
+def usage_of(raw: Mapping[str, Any], model: str = "") -> Usage:
+    """Sort the provider's usage object into disjoint token classes. `raw` is kept as it is."""
+    write_5m, write_1h = _cache_writes(raw)
+    searches = raw.get("server_tool_use")
+    details = raw.get("output_tokens_details")
+    return Usage(
+        input_tokens=whole(raw.get("input_tokens")),
+        cache_read_tokens=whole(raw.get("cache_read_input_tokens")),
+        cache_write_5m_tokens=write_5m,
+        cache_write_1h_tokens=write_1h,
+        output_tokens=whole(raw.get("output_tokens")),
+        thinking_tokens=whole(details.get("thinking_tokens")) if isinstance(details, Mapping) else 0,
+        web_searches=whole(searches.get("web_search_requests")) if isinstance(searches, Mapping) else 0,
+        model=model,
+        service_tier=_text(raw.get("service_tier")),
+        speed=_text(raw.get("speed")),
+        geo=_text(raw.get("inference_geo")),
+        parts=_parts(raw.get("iterations"), model),
+        raw=raw,
+    )
+
+
+def _from_message(body: bytes) -> tuple[dict[str, Any], str] | None:
+    reply = parse_object(body)
+    if reply is None:
+        return None
+    usage = reply.get("usage")
+    if isinstance(usage, dict):
+        return usage, _text(reply.get("model"))
+    if set(reply) <= {"input_tokens", "context_management"} and reply:
+        return reply, ""  # count_tokens: free of charge, but the truth about an estimate
+    return None
+
+
+def _from_stream(body: bytes) -> tuple[dict[str, Any], str] | None:
+    usage: dict[str, Any] = {}
+    model = ""
+    for _, data in parse_stream(body):
+        if b'"usage"' not in data:
+            continue
+        event = parse_object(data) or {}
+        message = event.get("message")
+        if isinstance(message, dict) and event.get("type") == "message_start":
+            model = _text(message.get("model")) or model
+            event = message
+        if isinstance(new := event.get("usage"), dict):
+            merge_usage(usage, new)
+    return (usage, model) if usage else None
+
+
+def _cache_writes(raw: Mapping[str, Any]) -> tuple[int, int]:
+    """Tokens written for 5 minutes and for 1 hour. Only the start event of a stream has the split; a later total wins.
+
+    What the split does not explain was written as the split was: all for 1 hour if it names nothing else, else for 5 minutes.
+    """
+    split = raw.get("cache_creation")
+    split = split if isinstance(split, Mapping) else {}
+    short = whole(split.get("ephemeral_5m_input_tokens"))
+    long = whole(split.get("ephemeral_1h_input_tokens"))
+    if raw.get("cache_creation_input_tokens") is None:
+        return short, long
+    total = whole(raw["cache_creation_input_tokens"])
+    long = total if long and not short else min(long, total)
+    return total - long, long
+
+
+def _parts(iterations: object, model: str) -> tuple[Usage, ...]:
+    """Iterations that the top-level counts leave out: everything but the turns of the message itself."""
+    if not isinstance(iterations, list):
+        return ()
+    return tuple(
+        usage_of(entry, _text(entry.get("model")) or model)
+        for entry in iterations
+        if isinstance(entry, Mapping) and entry.get("type") != "message"
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
