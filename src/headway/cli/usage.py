@@ -24,7 +24,7 @@ from headway.ledger.sqlite import default_path
 
 _AGO_S = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _WIDE = 104  # columns of a terminal that has room for everything
-_GAP = 3  # between two columns
+_GAP = 2  # between two columns
 _MOST_LINES = 50  # for eyes
 
 
@@ -89,10 +89,8 @@ def picture(report: Report, width: int) -> Group | Text:
     room = width - sum(
         max(map(len, column)) + _GAP for column in zip([name for name, *_ in shown], *cells, strict=True)
     )
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_footer=True, pad_edge=False)
-    table.add_column(
-        report.by, footer="total", overflow="ellipsis", no_wrap=True, max_width=max(room - _GAP, 10)
-    )
+    table = Table(box=SIMPLE_HEAD, padding=(0, 0, 0, 1), show_footer=True, show_edge=False, pad_edge=False)
+    table.add_column(report.by, footer="total", overflow="ellipsis", no_wrap=True, max_width=max(room, 10))
     for (name, *_), footer in zip(shown, cells[-1], strict=True):
         table.add_column(name, footer=footer, justify="right", no_wrap=True, footer_style="bold")
     for line, row in zip(lines, cells, strict=False):
@@ -122,7 +120,7 @@ def _all_input(line: Line) -> int:
 def _cost(line: Line) -> str:
     if line.unpriced and line.unpriced == line.attempts:
         return "?"
-    return dollars(line.cost_nanousd) + (" + ?" if line.unpriced else "")
+    return dollars(line.cost_nanousd) + ("+?" if line.unpriced else "")
 
 
 _COLUMNS: tuple[_Column, ...] = (
@@ -135,8 +133,8 @@ _COLUMNS: tuple[_Column, ...] = (
     ("output", False, lambda line: humane(line.output_tokens)),
     ("thinking", True, lambda line: humane(line.thinking_tokens)),
     ("cost", False, _cost),
-    ("wait p50", False, lambda line: _duration(line.queued_p50_ms)),
-    ("wait max", True, lambda line: _duration(line.queued_max_ms)),
+    ("wait", False, lambda line: _duration(line.queued_p50_ms)),
+    ("longest", True, lambda line: _duration(line.queued_max_ms)),
 )
 
 
@@ -157,8 +155,8 @@ def _notes(report: Report, shown: int) -> list[str]:
         notes.append(f"Input was estimated to within {total.estimate_error:.1%} on average.")
     if report.under_way:
         notes.append(f"{report.under_way:,} attempts are under way and not counted yet.")
-    if report.by in ("day", "hour"):
-        notes.append("Times are UTC.")
+    if total.queued_p50_ms:
+        notes.append("Wait is the median time in line." + " Times are UTC." * (report.by in ("day", "hour")))
     return notes
 
 
