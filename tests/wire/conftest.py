@@ -29,6 +29,11 @@ class Peer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let the loop turn until it is so; the time limit of the test says when it never will be."""
+        while not condition():  # noqa: ASYNC110 -- the condition belongs to the code under test: no event to await
+            await asyncio.sleep(0)
+
     async def request(self, reader: asyncio.StreamReader) -> bytes:
         """Read one request whole; IncompleteReadError when the client has gone."""
         head = await reader.readuntil(b"\r\n\r\n")

@@ -176,13 +176,18 @@ def test_what_never_ends_without_being_body_is_bounded(head: bytes, drip: bytes,
     incoming = Incoming({})
     incoming.expect(exchange, bodiless=False)
     incoming.feed(head)
-    taken = 0
     stream = drip * (size // len(drip) + 1)
-    with pytest.raises(Malformed):
+    taken = 0
+
+    def pour() -> None:
+        nonlocal taken
         while taken < 3 * HEAD_LIMIT:
             for at in range(0, len(stream), size):
                 incoming.feed(stream[at : at + size])
             taken += len(stream)
+
+    with pytest.raises(Malformed):
+        pour()
     assert taken < HEAD_LIMIT + 2 * 4096
 
 

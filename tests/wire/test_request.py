@@ -64,7 +64,7 @@ def test_the_host_header_names_the_port_where_it_is_not_the_usual_one(url: str, 
     "url",
     [
         "", "api.example", "ftp://a", "http://", "http://a:x", "http://a:99999", "http://a:0", "http://u:p@a",
-        "http://a?q", "http://a#f", "http://a b", "http://a/b c", "http://[::1", "http://bücher.example",
+        "http://a?q", "http://a#f", "http://a b", "https://.a", "http://a/b c", "http://[::1", "http://bücher.example",
     ],
 )  # fmt: skip
 def test_a_base_url_that_cannot_work_is_refused(url: str) -> None:

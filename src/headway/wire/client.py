@@ -10,11 +10,11 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
 
 from headway.errors import InputError
 from headway.wire import failure
 from headway.wire.connection import Connection
+from headway.wire.dial import dial
 from headway.wire.exchange import Exchange, Timeouts
 from headway.wire.pool import Pool
 from headway.wire.reply import Reply
@@ -100,8 +100,12 @@ class Client:
         origin = self._origin
         try:
             async with asyncio.timeout(self._limits.connect):
+                sock = await dial(origin.host, origin.port)
                 await asyncio.get_running_loop().create_connection(
-                    lambda: connection, origin.host, origin.port, ssl=self._ssl, **_eagerness()
+                    lambda: connection,
+                    sock=sock,
+                    ssl=self._ssl,
+                    server_hostname=origin.host if origin.tls else None,
                 )
             self._check_open()
             if not connection.connected:
@@ -117,12 +121,6 @@ class Client:
     def _check_open(self) -> None:
         if self._pool.closed:
             raise failure.closed(self._origin.name, sent=False)
-
-
-def _eagerness() -> dict[str, Any]:
-    """A host with an IPv6 address that leads nowhere must not cost the whole timeout; uvloop cannot be told."""
-    eager = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
-    return {"happy_eyeballs_delay": 0.25} if eager else {}
 
 
 def _context(given: ssl.SSLContext | None) -> ssl.SSLContext:
