@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 from headway.errors import InputError
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_HOST = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._~-]*|[0-9A-Fa-f:.]+")  # international names: in their xn-- form
+_HOST = re.compile(
+    r"[0-9A-Za-z_][0-9A-Za-z._~-]*|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*"
+)  # international names: in their xn-- form
 _TARGET = re.compile(r"/[!-~]*")
 _CONTROLS = bytes([*range(9), *range(10, 32), 127])
 _OURS = {
