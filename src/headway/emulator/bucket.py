@@ -6,6 +6,7 @@ from enum import StrEnum
 from heapq import heappop, heappush
 
 _SLACK = 1e-6
+_INSTANT_S = 1e-3
 
 
 class Admit(StrEnum):
@@ -59,8 +60,8 @@ class Bucket:
         heappush(self._posted, (at, amount, 0.0))
 
     def drain(self, amount: float, start: float, end: float) -> None:
-        """Take `amount` units evenly between `start` and `end`."""
-        if end <= start:
+        """Take `amount` units evenly between `start` and `end`; at once if that is less than a millisecond."""
+        if end - start < _INSTANT_S:  # a speed without bound would drown the others in rounding
             self.charge(amount, start)
             return
         speed = amount / (end - start)

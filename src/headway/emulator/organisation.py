@@ -217,9 +217,11 @@ def _forced_tool(request: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | 
     choice = request.get("tool_choice")
     if not isinstance(choice, Mapping) or choice.get("type") not in ("any", "tool"):
         return None
-    for tool in request.get("tools") or ():
+    tools = request.get("tools")
+    for tool in tools if isinstance(tools, list) else ():
         if isinstance(tool, Mapping) and choice.get("name", tool.get("name")) == tool.get("name"):
-            return str(tool.get("name")), tool.get("input_schema") or {}
+            schema = tool.get("input_schema")
+            return str(tool.get("name")), schema if isinstance(schema, Mapping) else {}
     return None
 
 

@@ -27,7 +27,9 @@ class EmulatorProcess:
     def __init__(self, profile: str) -> None:
         parse_profile(profile)  # a wrong one is refused here, not in the child
         command = [sys.executable, "-m", "headway.emulator", profile, "--with-parent"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )  # a session of its own: Ctrl-C is for the parent, which may still want to finish its calls
         self.url = ""
         try:
             self.url = self._read_url()

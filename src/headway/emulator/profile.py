@@ -17,6 +17,8 @@ from headway.emulator.settings import (
     positive,
     seconds,
     share,
+    silence,
+    some_seconds,
     spend_cap,
     whole,
 )
@@ -86,7 +88,7 @@ class Profile:
 
 
 SETTINGS = (
-    Setting("burst", "burst_s", seconds, "how much of a limit may be used at once, as a time of refill"),
+    Setting("burst", "burst_s", some_seconds, "how much of a limit may be used at once, as a time of refill"),
     Setting("admit", "admit", Admit, "debt: any level above 0 lets in; fit: the request must fit"),
     Setting(
         "output",
@@ -109,7 +111,7 @@ SETTINGS = (
     Setting("short", "short", share, "share of streams that end properly, but without message_stop"),
     Setting("stream_error", "stream_error", share, "share of streams with an error event in the middle"),
     Setting("stall", "stall", share, "share of replies that fall silent in the middle"),
-    Setting("stall_s", "stall_s", seconds, "for how long they are silent; never: for good"),
+    Setting("stall_s", "stall_s", silence, "for how long they are silent; never: for good"),
     Setting("seed", "seed", whole, "the same seed and body give the same reply"),
     Setting(
         "spend_cap",

@@ -62,10 +62,10 @@ def _hidden(request: Mapping[str, Any]) -> int:
 
 def _pieces(request: Mapping[str, Any]) -> Iterator[tuple[bytes, int, float | None]]:
     """Text, count of binary parts, and TTL of the breakpoint, in the order the cache sees them: tools, system, messages."""
-    for tool in request.get("tools") or ():
+    for tool in _listed(request.get("tools")):
         yield _ENCODE(_unmarked(tool)), 0, _ttl(tool)
     yield from _content(request.get("system"))
-    for message in request.get("messages") or ():
+    for message in _listed(request.get("messages")):
         if isinstance(message, Mapping):
             yield from _content(message.get("content"))
 
@@ -75,9 +75,13 @@ def _content(content: Any) -> Iterator[tuple[bytes, int, float | None]]:
         if content:
             yield content.encode(errors="surrogatepass"), 0, None
         return
-    for part in content if isinstance(content, list) else ():
+    for part in _listed(content):
         text, binary = _part(part)
         yield text, binary, _ttl(part)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _part(part: Any) -> tuple[bytes, int]:

@@ -33,8 +33,8 @@ class Setting:
 
 
 def amount(text: str) -> float | None:
-    """A number with an optional k, M or G; `none` is None: not limited."""
-    return None if text == "none" else number(text)
+    """A number above 0 with an optional k, M or G; `none` is None: not limited."""
+    return None if text == "none" else positive(text)
 
 
 def number(text: str) -> float:
@@ -43,8 +43,21 @@ def number(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """A duration in seconds, or with ms, s, m or h; `never` is endless."""
-    return math.inf if text == "never" else _scaled(text, _SECONDS, "a duration such as 5s")
+    """A duration in seconds, or with ms, s, m or h."""
+    return _scaled(text, _SECONDS, "a duration such as 5s")
+
+
+def some_seconds(text: str) -> float:
+    """A duration above 0."""
+    value = seconds(text)
+    if value <= 0.0:
+        raise ValueError("a duration above 0")
+    return value
+
+
+def silence(text: str) -> float:
+    """A duration; `never` is endless."""
+    return math.inf if text == "never" else seconds(text)
 
 
 def share(text: str) -> float:
