@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -29,7 +30,7 @@ def open_file(
     except (OSError, sqlite3.Error) as error:
         raise LedgerError(f"cannot open the ledger {path}: {error}", hint=_ANOTHER_FILE) from error
     try:
-        _prepare(db, path, scripts)
+        _prepare(db, path, scripts, wait_ms)
     except sqlite3.Error as error:
         db.close()
         raise LedgerError(f"cannot use the ledger {path}: {error}", hint=_ANOTHER_FILE) from error
@@ -66,12 +67,24 @@ def _make(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-def _prepare(db: sqlite3.Connection, path: Path, scripts: Sequence[str]) -> None:
+def _prepare(db: sqlite3.Connection, path: Path, scripts: Sequence[str], wait_ms: int) -> None:
     _check(db, path, len(scripts))
-    db.execute("PRAGMA journal_mode=WAL")
+    _use_wal(db, time.monotonic() + wait_ms / 1000)
     db.execute("PRAGMA synchronous=NORMAL")
     if _version(db) < len(scripts):
         _migrate(db, scripts)
+
+
+def _use_wal(db: sqlite3.Connection, deadline: float) -> None:
+    """SQLite does not wait for this lock by itself when several processes make the file at once."""
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def _check(db: sqlite3.Connection, path: Path, known: int) -> None:

@@ -35,7 +35,7 @@ _MOST_TOKENS = 10**10  # far beyond any context window, and 10**8 such rows stil
 _MOST_NANOUSD = 10**15  # a million dollars for one attempt
 _MOST = 2**63 - 1
 _SECRET = re.compile(
-    r"(?:\b(?:sk|rk|pk|hw)-|\bAIza|\bgsk_|\bxai-|\bya29\.|(?i:bearer)\s+)[A-Za-z0-9_.~+/=-]{12,}"
+    r"(?:(?<![A-Za-z0-9])(?:sk-|rk-|pk-|hw-|AIza|gsk_|xai-|ya29\.)|(?i:bearer)\s+)[A-Za-z0-9_.~+/=-]{12,}"
 )
 _HINTS = ("sk-", "rk-", "pk-", "hw-", "AIza", "gsk_", "xai-", "ya29.", "earer", "EARER")
 
@@ -66,14 +66,13 @@ def settled_row(opened: OpenEntry, entry: Entry, prices: Prices, now_ns: int) ->
     if not sane:
         counts = tuple(_whole(count, _MOST_TOKENS) for count in counts)
     names = _names(opened)
-    ended = (usage.model or opened.model, entry.outcome, entry.error_type, entry.request_id)
+    ended = (usage.model or opened.model, entry.outcome, entry.error_type, entry.request_id, cost.variant)
     texts = _texts(names + ended)
     return (
         *texts[:5],
         texts[10],
         *texts[5:10],
         *texts[11:],
-        cost.variant if cost.variant.isascii() else _clean(cost.variant),
         _usage_json(usage),
         _whole(opened.number, _MOST),
         at_ns,
@@ -153,8 +152,8 @@ def _may_hold_secret(text: str) -> bool:
 
 
 def _clean(text: str) -> str:
-    text = str(text)[:_LONGEST].replace("\0", "�").encode("utf-8", "replace").decode("utf-8")
-    return _SECRET.sub("[redacted]", text)
+    text = str(text)[: 4 * _LONGEST].replace("\0", "�").encode("utf-8", "replace").decode("utf-8")
+    return _SECRET.sub("[redacted]", text)[:_LONGEST]
 
 
 def _whole(value: float, most: int) -> int:
