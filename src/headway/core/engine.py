@@ -67,20 +67,21 @@ class _Running:
 
 
 class Engine:
-    """`limits` are known from the start for every pool; None: learnt from the first reply.
+    """`limits` says what is known of a pool's limits from the start; nothing: learnt from the first reply.
 
-    `price` says what a call costs at most, in nanodollars, for the budget.
+    For the budget, `price` says what a call with so many input tokens costs at most, and `cost` what an attempt did cost
+    (None: not known, then it counts as the most it could). Nanodollars.
     """
 
     def __init__(
         self,
         store: Store,
         *,
-        limits: Sequence[Limit] = (),
+        limits: Callable[[str], Sequence[Limit]] = lambda _pool: (),
         most_in_flight: int | None = None,
         budget: Budget | None = None,
-        price: Callable[[Call, float, float], int] | None = None,
-        cost: Callable[[Usage, int], int] | None = None,
+        price: Callable[[Call, float], int] | None = None,
+        cost: Callable[[Usage, int], int | None] | None = None,
         cache_is_free: Callable[[str], bool] = lambda _model: True,
     ) -> None:
         self.store = store
@@ -89,7 +90,7 @@ class Engine:
         self.prefixes = Prefixes()
         self.retries = RetryBudget()
         self.pools: dict[str, Pool] = {}
-        self._limits = tuple(limits)
+        self._limits = limits
         self._most = most_in_flight
         self._price = price
         self._cost = cost
@@ -107,8 +108,9 @@ class Engine:
         pool = self.pools.get(name)
         if pool is None:
             pool = self.pools[name] = Pool(name, Ceiling(self._most))
-            if self._limits:
-                self.store.set_limits(name, self._limits, now)
+            known = self._limits(name)
+            if known:
+                self.store.set_limits(name, known, now)
                 pool.ceiling.adaptive = None
                 pool.taught = True
         return pool
@@ -214,7 +216,7 @@ class Engine:
             self.prefixes.failed(call.estimate.prefix, call.id)
         if self.budget is not None:
             cost = self._cost(usage, ticket.at_ns) if self._cost else 0
-            self.budget.settle(ticket.worst_cost, cost)
+            self.budget.settle(ticket.worst_cost, ticket.worst_cost if cost is None else cost)
         self._account(pool, now)
 
     def _give_back(self, running: _Running, usage: Usage, now: float) -> None:
@@ -259,7 +261,7 @@ class Engine:
         if wait_s > 0:
             return self._wait(pool, place, "the provider's capacity", wait_s, 0.0, now)
         holds, lengths, total = self._holds(call, now)
-        worst = self._price(call, total, call.estimate.max_output_tokens) if self._price else 0
+        worst = self._price(call, total) if self._price else 0
         if self.budget is not None and not self.budget.fits(worst):
             if self.budget.is_over(worst):
                 return _over(self.budget, worst), 0.0

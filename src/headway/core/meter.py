@@ -198,10 +198,7 @@ class OutputMeter:
             return
         shown, rounding = reading.remaining, reading.rounding
         noise = rounding + 2.0 * sqrt(self._variance) + self.content.rate * 0.25
-        off = abs(self.content.surprise(mark.then[1], shown))
-        self._weigh(
-            max(off - noise, 0.5 * min(off, rounding)), abs(self.reserved.surprise(mark.then[2], shown))
-        )
+        self._weigh(mark, *(abs(self.buckets[i].surprise(mark.then[i], shown)) for i in (1, 2)))
         # What has been produced by calls that still run may not have been charged yet.
         self.content.read(
             mark.then[1],

@@ -1,0 +1,98 @@
+"""Settings to ready objects: the only place where parts are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from headway.config import Config
+from headway.core.budget import Budget
+from headway.core.call import Call, Unit, Usage
+from headway.core.engine import Engine
+from headway.core.limit import Limit, parse_limits, with_burst
+from headway.ledger.price import Prices
+from headway.ledger.sqlite import NoLedger, SqliteLedger, default_path
+from headway.providers.anthropic import Anthropic
+from headway.providers.catalog import Catalog
+from headway.stores.memory import MemoryStore
+
+WORST_INPUT = 1.25  # how far a prompt may be above its estimate, for what it may cost at most
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One engine with what it is made of. `budget` is None without a cap."""
+
+    config: Config
+    catalog: Catalog
+    provider: Anthropic
+    prices: Prices
+    engine: Engine
+    budget: Budget | None
+
+
+def build(config: Config, wall: Callable[[], int]) -> Parts:
+    """Put an engine together. `wall` is nanoseconds since 1970 UTC. Raises ConfigError for settings that contradict."""
+    catalog, prices = Catalog.load(), Prices()
+    budget = Budget(round(config.max_cost_usd * 1e9)) if config.max_cost_usd is not None else None
+
+    def worst(call: Call, input_tokens: float) -> int:
+        estimate = call.estimate
+        prompt = round(input_tokens * WORST_INPUT)
+        written = min(prompt, round(estimate.cacheable_tokens * WORST_INPUT))
+        usage = Usage(
+            input_tokens=prompt - written,
+            cache_write_1h_tokens=written,
+            output_tokens=estimate.max_output_tokens,
+        )
+        return prices.cost(call.identity.model, usage, wall()).nanousd or 0
+
+    def cost(usage: Usage, at_ns: int) -> int | None:
+        return prices.cost(usage.model, usage, at_ns).nanousd
+
+    engine = Engine(
+        MemoryStore(),
+        limits=known_limits(config, catalog),
+        most_in_flight=config.concurrency,
+        budget=budget,
+        price=worst if budget else None,
+        cost=cost if budget else None,
+        cache_is_free=catalog.prefix_cache_free,
+    )
+    return Parts(config, catalog, Anthropic(catalog), prices, engine, budget)
+
+
+def known_limits(config: Config, catalog: Catalog) -> Callable[[str], Sequence[Limit]]:
+    """The limits of a pool, as far as they are set: by number, or by the published figures of a tier."""
+    given = parse_limits(config.limits) if config.limits else ()
+    if config.tier:
+        catalog.tier("", config.tier)  # a tier that does not exist is an error now, not at the first call
+    if config.burst:
+        with_burst(given, config.burst)
+
+    def limits(pool: str) -> Sequence[Limit]:
+        known = {limit.unit: limit for limit in (*_published(catalog, pool, config.tier), *given)}
+        found = tuple(known.values())
+        return with_burst(found, config.burst) if config.burst else found
+
+    return limits
+
+
+def open_ledger(config: Config, prices: Prices) -> SqliteLedger | NoLedger:
+    """The ledger that the settings name; "none" keeps none. Raises LedgerError."""
+    if config.ledger == "none":
+        return NoLedger()
+    return SqliteLedger(Path(config.ledger) if config.ledger else default_path(), prices=prices)
+
+
+def _published(catalog: Catalog, pool: str, tier: str | None) -> Sequence[Limit]:
+    found = catalog.tier(pool, tier) if tier else None
+    if found is None:
+        return ()
+    amounts = (
+        (Unit.REQUESTS, found.requests),
+        (Unit.INPUT_TOKENS, found.input_tokens),
+        (Unit.OUTPUT_TOKENS, found.output_tokens),
+    )
+    return [replace(Limit(unit, amount), given=False) for unit, amount in amounts if amount]

@@ -1,0 +1,144 @@
+"""Draws a running job: bars and colour on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from headway.jobs.view import LimitView, View
+
+TERMINAL_EVERY_S, PLAIN_EVERY_S = 0.2, 5.0
+
+
+class Display:
+    """Use as a context manager; `show` draws a picture of the job."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._is_terminal = console.is_terminal
+        self._live = Live(console=console, auto_refresh=False, transient=True) if self._is_terminal else None
+        self._last = ""
+
+    @property
+    def every_s(self) -> float:
+        """How often to show something."""
+        return TERMINAL_EVERY_S if self._is_terminal else PLAIN_EVERY_S
+
+    def __enter__(self) -> Display:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, view: View) -> None:
+        """Draw the job as it is now."""
+        if self._live is not None:
+            self._live.update(draw(view, self._console.width), refresh=True)
+        else:
+            line = plain(view)
+            if line != self._last:
+                sys.stderr.write(line + "\n")
+                sys.stderr.flush()
+                self._last = line
+
+
+def draw(view: View, width: int) -> RenderableType:
+    """The job as a few lines of bars and numbers, at most `width` wide."""
+    bar = max(10, min(40, width - 50))
+    head = Table.grid(padding=(0, 1))
+    head.add_row(
+        ProgressBar(total=max(view.total, 1), completed=view.done, width=bar),
+        Text(f"{view.done:,} of {view.total:,}", style="bold"),
+        Text(f"{view.failed:,} failed", style="red") if view.failed else Text(""),
+        Text(f"{view.in_flight:,} in flight", style="cyan"),
+        Text(_left(view)),
+    )
+    money = Text.assemble(
+        ("tokens ", "dim"),
+        f"{short(view.input_tokens)} in, {short(view.output_tokens)} out",
+        (f" of about {short(view.expected_input)}, {short(view.expected_output)}   ", "dim"),
+        ("cost ", "dim"),
+        f"${view.usd:,.2f}",
+        ("" if view.expected_usd is None else f" of about ${view.expected_usd:,.2f}", "dim"),
+        (f"   {view.rate_limited:,} refused", "yellow") if view.rate_limited else "",
+    )
+    limits = Table.grid(padding=(0, 1))
+    for limit in view.limits:
+        limits.add_row(*_limit_row(limit, bar))
+    rows: list[RenderableType] = [head, money, limits]
+    if view.waits_for:
+        rows.append(Text(f"next call waits for: {view.waits_for}", style="yellow"))
+    if view.note:
+        rows.append(Text(view.note, style="red", overflow="ellipsis", no_wrap=True))
+    return Group(*rows)
+
+
+def _limit_row(limit: LimitView, width: int) -> tuple[RenderableType, ...]:
+    full = Text("learning") if limit.fullness is None else Text(f"{limit.fullness:4.0%} left", style="dim")
+    shown = ProgressBar(
+        total=1.0,
+        completed=limit.fullness or 0.0,
+        width=max(8, width // 2),
+        complete_style="green" if not limit.binds else "yellow",
+        finished_style="green",
+    )
+    binds = Text("binds", style="yellow") if limit.binds else Text("")
+    return Text(f"{limit.name:>26}"), shown, full, Text(f"{limit.share_used:4.0%} of quota used"), binds
+
+
+def plain(view: View) -> str:
+    """The job as one line of text."""
+    parts = [
+        f"{view.done:,}/{view.total:,} done",
+        f"{view.failed:,} failed",
+        f"{view.in_flight:,} in flight",
+        f"{short(view.input_tokens)} in",
+        f"{short(view.output_tokens)} out",
+        f"${view.usd:,.4f}",
+        f"{clock(view.elapsed_s)} gone",
+    ]
+    if view.left_s is not None and view.done < view.total:
+        parts.append(f"{clock(view.left_s)} left")
+    if view.rate_limited:
+        parts.append(f"{view.rate_limited:,} refused")
+    if view.waits_for:
+        parts.append(f"waits for {view.waits_for}")
+    if view.note:
+        parts.append(view.note)
+    return ", ".join(parts)
+
+
+def _left(view: View) -> str:
+    gone = clock(view.elapsed_s)
+    return (
+        gone if view.left_s is None or view.done >= view.total else f"{gone} gone, {clock(view.left_s)} left"
+    )
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 7s, 1:05 or 2:03:04."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def short(amount: float) -> str:
+    """A count for eyes: 950, 12.3k, 4.56M."""
+    for bound, scale, unit, digits in ((1e3, 1, "", 0), (1e6, 1e3, "k", 1), (1e9, 1e6, "M", 2)):
+        if amount < bound:
+            return f"{amount / scale:,.{digits}f}{unit}"
+    return f"{amount / 1e9:,.2f}G"

@@ -1,0 +1,107 @@
+"""Sends one attempt over the wire and reads its reply to the end, telling the engine as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from headway.core.call import Fault, Problem, Usage
+from headway.core.ports import Provider
+from headway.core.steps import Reply, Ticket
+from headway.drivers.turnstile import Watch
+from headway.errors import ConnectionFailed
+from headway.providers.message import MessageBuilder
+from headway.providers.parsed import parse_object
+from headway.providers.sse import Parser
+from headway.wire.client import Client
+from headway.wire.reply import Reply as WireReply
+
+FIRST_CHARACTERS_PER_TOKEN = 3.5  # of output text, until replies tell
+MEMORY = 0.98
+
+
+class WireSender:
+    """A `drivers.aio.Sender`. `headers` carry the key; `on_body` gets plain replies as they came."""
+
+    def __init__(
+        self,
+        client: Client,
+        provider: Provider,
+        headers: Sequence[tuple[bytes, bytes]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._provider = provider
+        self._headers = [*headers, (b"content-type", b"application/json")]
+        self._clock = clock
+        self._characters = FIRST_CHARACTERS_PER_TOKEN * 100.0
+        self._tokens = 100.0
+
+    async def send(self, ticket: Ticket, watch: Watch) -> Reply:
+        """The reply, whole; what went wrong is in it."""
+        began = self._clock()
+        call = ticket.call
+        try:
+            reply = await self._client.send("POST", call.path, self._headers, call.body)
+        except ConnectionFailed as error:
+            return Reply(None, {}, problem=_broken(error), total_s=self._clock() - began, sent=error.sent)
+        try:
+            if reply.status == 200 and reply.headers.get("content-type", "").startswith("text/event-stream"):
+                return await self._stream(reply, watch, began)
+            return await self._whole(reply, watch, began)
+        finally:
+            await reply.close()
+
+    async def _whole(self, reply: WireReply, watch: Watch, began: float) -> Reply:
+        headers, status = reply.headers, reply.status
+        try:
+            body = await reply.read()
+        except ConnectionFailed as error:
+            return Reply(status, headers, problem=_broken(error, status), total_s=self._clock() - began)
+        problem = self._provider.classify(status, headers, body)
+        watch.headed(self._provider.read_limits(headers), ok=problem is None)
+        took = self._clock() - began
+        usage = self._provider.read_usage(body) if problem is None else None
+        message = parse_object(body) if problem is None else None
+        return Reply(status, headers, message, usage, problem, took, took)
+
+    async def _stream(self, reply: WireReply, watch: Watch, began: float) -> Reply:
+        headers = reply.headers
+        watch.headed(self._provider.read_limits(headers), ok=True)
+        parser, builder = Parser(), MessageBuilder()
+        first: float | None = None
+        produced = 0.0
+        problem: Problem | None = None
+        try:
+            async for chunk in reply:
+                for event in parser.feed(chunk):
+                    builder.feed(event.name, event.data)
+                if builder.produced_chars:
+                    first = first if first is not None else self._clock() - began
+                    produced = builder.produced_chars * self._tokens / self._characters
+                    watch.produced(produced)
+        except ConnectionFailed as error:
+            problem = _broken(error, reply.status)
+        usage = builder.usage() if builder.started else None
+        if builder.complete and problem is None:
+            self._learn(builder.produced_chars, usage)
+            return Reply(
+                reply.status, headers, builder.message(), usage, None, first, self._clock() - began, produced
+            )
+        if problem is None:
+            problem = self._provider.classify(reply.status, headers, builder.trouble())
+        problem = problem or Problem(
+            Fault.FAILED, "stream_broken", "the stream ended without message_stop", 200
+        )
+        return Reply(reply.status, headers, None, usage, problem, first, self._clock() - began, produced)
+
+    def _learn(self, characters: int, usage: Usage | None) -> None:
+        """How many characters an output token is worth, as they stream by."""
+        if usage is not None and characters and usage.output_tokens:
+            self._characters = MEMORY * self._characters + characters
+            self._tokens = MEMORY * self._tokens + usage.output_tokens
+
+
+def _broken(error: ConnectionFailed, status: int | None = None) -> Problem:
+    return Problem(
+        Fault.FAILED, "connection_error" if status is None else "stream_broken", str(error), status
+    )
