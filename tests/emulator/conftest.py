@@ -39,7 +39,12 @@ class Customer:
             "max_tokens": 1000,
             "messages": [{"role": "user", "content": "Hello"}],
         } | request
-        return self.organisation.message(sent, json.dumps(body).encode(), now, 1_700_000_000.0 + now)
+        return self.send_raw(json.dumps(body).encode(), sent, now)
+
+    def send_raw(
+        self, body: bytes, headers: dict[bytes, bytes], now: float = 0.0
+    ) -> Answer | HangUp | Serving:
+        return self.organisation.message(headers, body, now, 1_700_000_000.0 + now)
 
     def admitted(self, now: float = 0.0, **request: Any) -> Serving:
         decision = self.send(now, **request)
@@ -48,6 +53,11 @@ class Customer:
 
     def refused(self, now: float = 0.0, **request: Any) -> tuple[int, dict[str, str], dict[str, Any]]:
         decision = self.send(now, **request)
+        assert isinstance(decision, Answer), decision
+        return decision.status, named(decision.headers), json.loads(decision.body)
+
+    def refused_as_is(self, body: bytes, key: bytes) -> tuple[int, dict[str, str], dict[str, Any]]:
+        decision = self.send_raw(body, {b"x-api-key": key, b"anthropic-version": b"2023-06-01"})
         assert isinstance(decision, Answer), decision
         return decision.status, named(decision.headers), json.loads(decision.body)
 

@@ -51,9 +51,9 @@ class Bucket:
         """Seconds until a request of `need` units would be let in if nothing else came; 0.0: now."""
         level = self.level(now)
         if admit is Admit.DEBT:
-            return 0.0 if level > 0.0 else max(-level, _SLACK) / self.rate
-        missing = min(need, self.capacity) - level
-        return missing / self.rate if missing > _SLACK else 0.0
+            return 0.0 if level > 0.0 else (_SLACK - level) / self.rate
+        missing = min(need, self.capacity) - level - _SLACK
+        return missing / self.rate if missing > 0.0 else 0.0
 
     def charge(self, amount: float, at: float) -> None:
         """Take `amount` units (negative: give back) once time reaches `at`."""

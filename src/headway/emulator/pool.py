@@ -57,7 +57,7 @@ class Pool:
         unit = max(waits, key=waits.__getitem__, default="")
         if not unit or waits[unit] == 0.0:
             return None
-        return Refusal(unit, self._limits[unit], max(1, ceil(waits[unit] - 1e-9)))
+        return Refusal(unit, self._limits[unit], max(1, ceil(waits[unit])))
 
     def charge(self, load: Load, now: float) -> None:
         """Let a request in: what it takes at once is taken, what it will take later is posted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 
 _KEEP_MINUTES = 2.0
 
@@ -32,6 +32,6 @@ class Ramp:
             del self._times[:512]
 
     def _fits(self, now: float) -> bool:
-        minute = bisect_left(self._times, now - self._minute_s)
-        before = minute - bisect_left(self._times, now - 2 * self._minute_s)
+        minute = bisect_right(self._times, now - self._minute_s)
+        before = minute - bisect_right(self._times, now - 2 * self._minute_s)
         return len(self._times) - minute < max(self._floor, self._factor * before)
