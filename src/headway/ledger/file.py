@@ -88,12 +88,16 @@ def _use_wal(db: sqlite3.Connection, deadline: float) -> None:
 
 
 def _check(db: sqlite3.Connection, path: Path, known: int) -> None:
+    db.execute("BEGIN")  # one moment: another process may be making the tables just now
     (application,) = db.execute("PRAGMA application_id").fetchone()
-    if application != _APPLICATION and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    version = _version(db)
+    db.execute("ROLLBACK")
+    if application != _APPLICATION and tables:
         raise LedgerError(f"{path} is a database, but not a ledger of headway", hint=_ANOTHER_FILE)
-    if _version(db) > known:
+    if version > known:
         raise LedgerError(
-            f"the ledger {path} was written by a newer headway (version {_version(db)} of the file; this one knows {known})",
+            f"the ledger {path} was written by a newer headway (version {version} of the file; this one knows {known})",
             hint=f"Upgrade headway. {_ANOTHER_FILE}",
         )
 

@@ -5,6 +5,7 @@ They may have been billed, so they are counted by what they were thought to take
 
 from __future__ import annotations
 
+import math
 import sqlite3
 
 from headway.core.call import Class, Usage
@@ -87,4 +88,4 @@ def _lost(entry: OpenEntry) -> Entry:
         output_tokens=entry.estimated_output_tokens,
         model=entry.model,
     )
-    return Entry(entry.attempt_id, LOST, None, "process_died", None, usage, True, None, 0.0)
+    return Entry(entry.attempt_id, LOST, None, "process_died", None, usage, True, None, math.nan)

@@ -17,6 +17,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -25,6 +26,7 @@ from headway.errors import LedgerError
 _BATCH = 100
 _GATHER_S = 0.010
 _PAUSES_S = (0.05, 0.1, 0.25, 0.5, 1.0)  # between attempts to write, the last one for ever
+_FORK_S = 0.5  # a fork waits so long for what is in the queue
 _BOUND = 50_000
 
 _log = logging.getLogger("headway.ledger")
@@ -203,7 +205,12 @@ class Writer:
         self._failure = reason
 
     def _before_fork(self) -> None:
-        """A connection must not cross a fork: close it while nothing is being written (it comes back when needed)."""
+        """A connection must not cross a fork: close it while nothing is being written (it comes back when needed).
+
+        What waits is written first, if that can be soon, so that the child knows the same attempts under way.
+        """
+        with suppress(LedgerError):
+            self.flush(_FORK_S)
         self._writing.acquire()
         self._release()
 
@@ -221,17 +228,17 @@ _forking: list[Writer] = []
 
 
 def _before_fork() -> None:
-    _starting.acquire()
     _forking[:] = _living
     for writer in _forking:
         writer._before_fork()
+    _starting.acquire()
 
 
 def _after_in_parent() -> None:
+    _starting.release()
     for writer in _forking:
         writer._in_parent()
     _forking.clear()
-    _starting.release()
 
 
 def _after_in_child() -> None:
