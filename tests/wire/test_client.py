@@ -101,6 +101,27 @@ def test_close_ends_calls_in_flight_and_those_that_wait(run: Any, peer: Any) -> 
 # TLS
 
 
+def test_a_connection_that_opens_after_close_is_closed(run: Any, peer: Any) -> None:
+    ended = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.read() == b""
+        ended.set()
+
+    async def main() -> None:
+        async with peer.serve(listen):
+            client = Client(peer.url)
+            call = asyncio.ensure_future(fetch(client))
+            await peer.until(lambda: client.open_connections == 1)
+            await client.close()
+            with pytest.raises(ConnectionFailed) as caught:
+                await call
+            assert not caught.value.sent
+            await ended.wait()
+
+    run(main())
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A self-signed certificate for localhost and its key."""
@@ -176,10 +197,14 @@ def test_an_unknown_certificate_or_a_wrong_name_is_refused(
     run(main())
 
 
-def test_a_context_that_verifies_nothing_is_refused() -> None:
+@pytest.mark.parametrize("mode", [ssl.CERT_NONE, ssl.CERT_OPTIONAL])
+@pytest.mark.parametrize("names", [True, False])
+def test_a_context_that_does_not_verify_is_refused(mode: ssl.VerifyMode, names: bool) -> None:
     lax = ssl.create_default_context()
-    lax.check_hostname = False
-    lax.verify_mode = ssl.CERT_NONE
+    if mode is ssl.CERT_NONE and names:
+        pytest.skip("Python itself refuses to check names without certificates")
+    lax.check_hostname = names
+    lax.verify_mode = mode
     with pytest.raises(InputError):
         Client("https://localhost", ssl_context=lax)
 

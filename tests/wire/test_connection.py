@@ -103,6 +103,7 @@ def test_a_connection_closed_while_it_rested_is_replaced_unnoticed(run: Any, pee
             await fetch(client)
             peer.writers[0].close()
             await peer.until(lambda: not client.open_connections)
+            assert client.idle_connections == 0
             assert await fetch(client) == b"ok"
             assert (peer.met, len(peer.seen)) == (2, 2)
 
@@ -126,6 +127,7 @@ def test_a_close_the_event_loop_has_not_seen_yet_is_found_before_writing(run: An
 
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(10)
             thread = threading.Thread(target=serve, args=(listener,))
             thread.start()
             async with Client(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:

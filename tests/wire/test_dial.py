@@ -44,6 +44,9 @@ def test_an_address_that_leads_nowhere_costs_a_moment_only(run: Any) -> None:
                 sock = await race([nowhere, nowhere, good])
             assert sock.getpeername() == good[1]
             sock.close()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert asyncio.all_tasks() == {asyncio.current_task()}  # the attempts that lost are over
 
     run(main())
 

@@ -77,6 +77,20 @@ def test_a_connection_rests_no_longer_than_it_may(run: Any, peer: Any) -> None:
     run(main())
 
 
+def test_calls_cancelled_while_they_wait_leave_nothing_behind(run: Any) -> None:
+    async def main() -> None:
+        pool = Pool("http://test", 1, 1.0)
+        await pool.turn()
+        waiting = [asyncio.ensure_future(pool.turn()) for _ in range(100)]
+        await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert not pool._waiting
+
+    run(main())
+
+
 class Turns:
     """A shadow of the pool's turns: who holds one, who waits, in order."""
 

@@ -148,6 +148,33 @@ def test_closing_a_finished_reply_leaves_the_connection_to_its_next_call(run: An
     run(main())
 
 
+def test_pieces_come_singly_after_a_whole_read_was_given_up(run: Any, peer: Any) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await peer.request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+        await go.wait()
+        writer.write(b"def")
+        await asyncio.Event().wait()
+
+    go = asyncio.Event()
+
+    async def main() -> None:
+        async with peer.serve(answer), Client(peer.url) as client:
+            reply = await ask(client)
+            reading = asyncio.ensure_future(reply.read())
+            await turns(2)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            assert await anext(reply) == b"abc"
+            following = asyncio.ensure_future(anext(reply))
+            await turns(2)
+            go.set()
+            assert await following == b"def"
+            await reply.close()
+
+    run(main())
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_read_that_was_cancelled_loses_nothing(run: Any, peer: Any, whole: bool) -> None:
     go = asyncio.Event()

@@ -117,9 +117,6 @@ class Connection(asyncio.Protocol):
         exchange, self.exchange = self.exchange, None
         if not reusable and self._transport is not None:
             self._transport.abort()
-        elif self._paused:
-            self._paused = False
-            cast("asyncio.Transport", self._transport).resume_reading()
         if exchange is not None:
             exchange.end(error)
             self._ended(self, reusable)
@@ -157,7 +154,7 @@ class Connection(asyncio.Protocol):
             self._break(str(error), exchange)
             return
         if incoming.complete:
-            self._finish(None, reusable=incoming.reusable and not self._pouring)
+            self._finish(None, reusable=incoming.reusable and not (self._pouring or self._paused))
             return
         if exchange.held > exchange.bound and not self._paused:
             self._paused = True
