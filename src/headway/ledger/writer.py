@@ -223,11 +223,13 @@ class Writer:
 
 
 _starting = threading.Lock()
+_one_fork = threading.Lock()
 _living: weakref.WeakSet[Writer] = weakref.WeakSet()
 _forking: list[Writer] = []
 
 
 def _before_fork() -> None:
+    _one_fork.acquire()
     _forking[:] = _living
     for writer in _forking:
         writer._before_fork()
@@ -239,11 +241,12 @@ def _after_in_parent() -> None:
     for writer in _forking:
         writer._in_parent()
     _forking.clear()
+    _one_fork.release()
 
 
 def _after_in_child() -> None:
-    global _starting
-    _starting = threading.Lock()
+    global _starting, _one_fork
+    _starting, _one_fork = threading.Lock(), threading.Lock()
     for writer in _forking:
         writer._in_child()
     _forking.clear()
