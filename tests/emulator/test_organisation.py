@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from headway.emulator.answers import HangUp
+from headway.emulator.answers import HangUp, Serving
 from headway.emulator.script import Mishap
 
 from .conftest import Customer
@@ -182,3 +182,29 @@ def test_the_books_say_how_long_it_took_to_let_all_in(customer: Start) -> None:
         client.admitted(now)
     stats = client.organisation.stats(99.0)
     assert (stats["last_admitted_s"], stats["in_flight"], stats["max_in_flight"]) == (7.5, 3, 3)
+
+
+@pytest.mark.parametrize(("setting", "wait_s"), [("free", 2), ("counted", 5)])
+def test_a_429_uses_up_a_request_only_where_the_profile_says_so(
+    customer: Start, setting: str, wait_s: int
+) -> None:
+    client = customer(f"claude-opus-4/tier-1?burst=1s&refused={setting}")
+    client.admitted()
+    for _ in range(3):
+        client.refused()
+    assert int(client.refused()[1]["retry-after"]) == wait_s
+
+
+@pytest.mark.parametrize("output", ["produced", "reserved"])
+def test_a_greedy_client_gets_the_whole_limit_and_no_more(customer: Start, output: str) -> None:
+    """Ten minutes of trying ten times a second: what is admitted is the refill and the burst, plus the last debt."""
+    client = customer(
+        f"any/unlimited?output_tokens=12k&output={output}&burst=10s&ttft=0.5&speed=50&output_mean=200"
+    )
+    produced = 0
+    for tenth in range(6_000):
+        decision = client.send(tenth / 10.0, max_tokens=1_000)
+        if isinstance(decision, Serving) and decision.ends_at <= 600.0:
+            produced += decision.message.script.output_tokens
+    in_flight = 200 * 60 if output == "produced" else 1_000
+    assert 0.9 * 120_000 <= produced <= 120_000 + 2_000 + in_flight

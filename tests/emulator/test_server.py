@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 from urllib.parse import urlsplit
@@ -62,3 +64,35 @@ def test_a_taken_port_is_said_plainly() -> None:
 def test_a_wrong_profile_is_refused_before_anything_starts() -> None:
     with pytest.raises(ConfigError):
         Emulator("claude-opus-4/tier-9")
+
+
+def test_it_works_without_uvloop() -> None:
+    code = """
+import asyncio, sys
+sys.modules["uvloop"] = None
+from headway.emulator.server import Emulator
+from http.client import HTTPConnection
+with Emulator("any/unlimited?reset=1") as emulator:
+    connection = HTTPConnection(emulator.url.removeprefix("http://"), timeout=10)
+    head = {"x-api-key": "k", "anthropic-version": "2023-06-01"}
+    body = '{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"Hi"}]}'
+    connection.request("POST", "/v1/messages", body, head)
+    try:
+        connection.getresponse()
+    except ConnectionResetError:
+        print(type(emulator._loop).__module__, emulator.stats()["faults"])
+"""
+    shown = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.startswith("asyncio.")
+    assert shown.stdout.strip().endswith("{'reset': 1}")
+    assert shown.stderr == ""
+
+
+def test_its_arithmetic_is_its_own() -> None:
+    code = "import sys, headway.testing.emulated; print([name for name in sys.modules if name.startswith('headway.')])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "headway.emulator.bucket" in shown.stdout
+    assert "headway.core" not in shown.stdout
+    assert "headway.providers" not in shown.stdout

@@ -167,6 +167,7 @@ class Organisation:
         refusal = pool.refuse(load, now)
         if refusal is not None:
             self.books.rate_limited[refusal.unit] += 1
+            pool.count_refusal(now)
             return self._clerk.rate_limited(request_id, refusal, asked.model.id, pool.headers(now, at_utc))
         pool.charge(load, now)
         self._cache.keep(lookup, now, load.starts_at)

@@ -8,7 +8,7 @@ from math import ceil
 from time import gmtime, strftime
 
 from headway.emulator.bucket import Admit, Bucket
-from headway.emulator.profile import Output, Profile, Remaining
+from headway.emulator.profile import Output, Profile, Refused, Remaining
 from headway.emulator.tiers import Limits
 
 Headers = list[tuple[bytes, bytes]]
@@ -58,6 +58,11 @@ class Pool:
         if not unit or waits[unit] == 0.0:
             return None
         return Refusal(unit, self._limits[unit], max(1, ceil(waits[unit])))
+
+    def count_refusal(self, now: float) -> None:
+        """A request was refused: where the profile says so, that uses up a request too."""
+        if self._profile.refused is Refused.COUNTED and "requests" in self._buckets:
+            self._buckets["requests"].charge(1.0, now)
 
     def charge(self, load: Load, now: float) -> None:
         """Let a request in: what it takes at once is taken, what it will take later is posted."""

@@ -43,6 +43,13 @@ class Remaining(StrEnum):
     BURST = "burst"
 
 
+class Refused(StrEnum):
+    """Whether a request that got a 429 uses up the requests limit all the same. Not documented; free by default."""
+
+    FREE = "free"
+    COUNTED = "counted"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """Everything that decides what the emulator does; `SETTINGS` says what each field means.
@@ -58,6 +65,7 @@ class Profile:
     admit: Admit = Admit.DEBT
     output: Output = Output.PRODUCED
     remaining: Remaining = Remaining.MINUTE
+    refused: Refused = Refused.FREE
     input_error: float = 0.1
     ttft_s: float = 0.6
     ttft_sigma: float = 0.35
@@ -97,6 +105,7 @@ SETTINGS = (
         "produced: counted as it is made; reserved: max_tokens ahead, corrected later",
     ),
     Setting("remaining", "remaining", Remaining, "what the remaining headers show: minute or burst"),
+    Setting("refused", "refused", Refused, "whether a 429 uses up a request: free or counted"),
     Setting("input_error", "input_error", share, "how far the estimate of input at admission may be off"),
     Setting("ttft", "ttft_s", seconds, "time to the first token, median"),
     Setting("ttft_sigma", "ttft_sigma", number, "spread of it, as the sigma of a lognormal"),

@@ -86,8 +86,15 @@ class Emulator:
         if self._thread is None:
             return question()
         answer: Future[_T] = Future()
-        self._loop.call_soon_threadsafe(lambda: answer.set_result(question()))
-        return answer.result()
+
+        def ask() -> None:
+            try:
+                answer.set_result(question())
+            except BaseException as wrong:
+                answer.set_exception(wrong)
+
+        self._loop.call_soon_threadsafe(ask)
+        return answer.result(_STOP_S)
 
     def _run(self, listener: socket.socket) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
