@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from headway.core.call import Estimate, Identity, Problem, Reading, Usage
-from headway.providers import faults, headers, sizing, usage
 from headway.providers.catalog import Catalog
+from headway.providers.faults import classify
+from headway.providers.headers import read_limits
+from headway.providers.sizing import size
+from headway.providers.usage import read_usage
 
 MESSAGES = "/v1/messages"
 
@@ -43,16 +46,16 @@ class Anthropic:
     def estimate(self, request: Mapping[str, Any]) -> Estimate:
         """Size a request by a fit on recorded exchanges; see `sizing`."""
         model = request.get("model")
-        return sizing.size(request, self.catalog.model(model) if isinstance(model, str) else None, self._salt)
+        return size(request, self.catalog.model(model) if isinstance(model, str) else None, self._salt)
 
-    def read_limits(self, headers_: Mapping[str, str]) -> tuple[Reading, ...]:
+    def read_limits(self, headers: Mapping[str, str]) -> tuple[Reading, ...]:
         """Requests, input tokens, output tokens; see `headers` for what is left alone."""
-        return headers.read_limits(headers_)
+        return read_limits(headers)
 
     def read_usage(self, body: bytes) -> Usage | None:
         """From JSON or a verbatim SSE stream; see `usage`."""
-        return usage.read_usage(body)
+        return read_usage(body)
 
-    def classify(self, status: int, headers_: Mapping[str, str], body: bytes) -> Problem | None:
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Problem | None:
         """By status, error type and code; see `faults`."""
-        return faults.classify(status, headers_, body)
+        return classify(status, headers, body)

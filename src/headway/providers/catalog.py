@@ -62,8 +62,7 @@ class Catalog:
         self._by_version = {(facts.family, facts.generation): facts for facts in self.models}
         self._tiers = {
             str(entry["name"]): {
-                pool: TierLimits(*amounts, *[None] * (3 - len(amounts)), source=entry["source"])
-                for pool, amounts in entry["pools"].items()
+                pool: _tier_limits(amounts, str(entry["source"])) for pool, amounts in entry["pools"].items()
             }
             for entry in data["tiers"]
         }
@@ -132,6 +131,11 @@ def oversize(facts: ModelFacts, estimate: Estimate) -> str | None:
             f"{window:,} token window of {facts.id}"
         )
     return None
+
+
+def _tier_limits(amounts: list[int], source: str) -> TierLimits:
+    requests, tokens_in, tokens_out = amounts if len(amounts) == 3 else (amounts[0], None, None)
+    return TierLimits(requests, tokens_in, tokens_out, source)
 
 
 def _plain(model: str) -> str:

@@ -68,7 +68,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Problem | 
     """Say what went wrong with a whole reply. None: nothing."""
     if status < 300:
         return _in_good_reply(status, headers, body)
-    return _problem(status, headers, _error_of(body), body)
+    return _problem(status, headers, parse_object(body) or {})
 
 
 def problem_of_event(data: Mapping[str, Any], request_id: str | None = None) -> Problem:
@@ -94,7 +94,7 @@ def _in_good_reply(status: int, headers: Mapping[str, str], body: bytes) -> Prob
         reply = parse_object(body)
         if reply is None:
             return Problem(Fault.FAILED, MALFORMED_REPLY, "the reply is no JSON", status, request_id)
-        return _problem(status, headers, reply, body) if reply.get("type") == "error" else None
+        return _problem(status, headers, reply) if reply.get("type") == "error" else None
     if "event-stream" in headers.get("content-type", "") or start in (b"e", b"d", b":", b"\xef"):
         return _in_stream(body, request_id)
     return Problem(
@@ -113,11 +113,7 @@ def _in_stream(body: bytes, request_id: str | None) -> Problem | None:
     return Problem(Fault.FAILED, STREAM_BROKEN, "the stream ended before the message did", 200, request_id)
 
 
-def _error_of(body: bytes) -> Mapping[str, Any]:
-    return parse_object(body) or {}
-
-
-def _problem(status: int, headers: Mapping[str, str], reply: Mapping[str, Any], body: bytes) -> Problem:
+def _problem(status: int, headers: Mapping[str, str], reply: Mapping[str, Any]) -> Problem:
     error = reply.get("error")
     error = error if isinstance(error, Mapping) else {}
     kind, message = _text(error.get("type")), _text(error.get("message")) or _text(reply.get("message"))

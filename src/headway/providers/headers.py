@@ -68,15 +68,18 @@ def _reading(headers: Mapping[str, str], family: str, unit: Unit, rounding: floa
 
 
 def _limits_more(combined: Reading, tokens_in: Reading | None, tokens_out: Reading | None) -> bool:
-    """Whether the combined amount is a limit of its own: neither the sum of both, nor one of the two repeated."""
+    """Whether the combined amount is a limit of its own: neither the sum of the others, nor one of them repeated.
+
+    Where only one of the three amounts can be read it proves nothing, so it is taken for no limit; where the headers
+    have no other token limits at all (2024), it is the limit.
+    """
     if combined.amount is None:
         return False
-    amounts = [
-        each.amount for each in (tokens_in, tokens_out) if each is not None and each.amount is not None
-    ]
-    if len(amounts) < 2:
-        return not amounts or combined.amount not in amounts
-    return combined.amount != sum(amounts) and combined.amount not in amounts
+    if tokens_in is None and tokens_out is None:
+        return True
+    if tokens_in is None or tokens_out is None or tokens_in.amount is None or tokens_out.amount is None:
+        return False
+    return combined.amount not in (tokens_in.amount, tokens_out.amount, tokens_in.amount + tokens_out.amount)
 
 
 def _date(text: str | None) -> datetime | None:

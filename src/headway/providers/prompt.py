@@ -11,7 +11,8 @@ from headway.providers.images import UNKNOWN_TOKENS, image_tokens
 
 _encode = msgspec.json.Encoder().encode
 _PDF_TOKENS_PER_CHAR = 0.09  # of base64
-_PDF_LEAST, _PDF_MOST = 1_500.0, 200_000.0
+_PDF_LEAST, _PDF_MOST = 1_550.0, 200_000.0
+_TEXT_DOCUMENT = 32.0  # the frame of a document of text
 _SEALED_TOKENS_PER_CHAR = 0.12  # of base64: encrypted search results and thinking
 _DEPTH = 6
 
@@ -19,13 +20,13 @@ _DEPTH = 6
 class Section:
     """A run of the prompt up to a cache breakpoint (`closed`) or up to its end."""
 
-    __slots__ = ("at", "closed", "fixed", "messages", "texts", "tool_blocks", "tools", "tools_chars")
+    __slots__ = ("at", "closed", "fixed", "messages", "texts", "tool_blocks", "tools", "tools_json")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.fixed = 0.0  # tokens known otherwise: images, documents, sealed content
         self.tools = 0
-        self.tools_chars = 0
+        self.tools_json = b""
         self.messages = 0
         self.tool_blocks = 0
         self.closed = False
@@ -35,10 +36,11 @@ class Section:
 class Prompt:
     """The sections of one request. Never raises on odd input: what is no text and no block counts as its JSON."""
 
-    __slots__ = ("_fine", "_last", "sections")
+    __slots__ = ("_fine", "_in_tool_turn", "_last", "sections")
 
     def __init__(self, request: Mapping[str, Any], *, fine: bool) -> None:
         self._fine = fine
+        self._in_tool_turn = False
         self._last = Section()
         self.sections = [self._last]
         tools, system, messages = request.get("tools"), request.get("system"), request.get("messages")
@@ -50,6 +52,7 @@ class Prompt:
             for index, message in enumerate(messages):
                 self._last.messages += 1
                 content = message.get("content") if isinstance(message, Mapping) else message
+                self._in_tool_turn = _uses_tools(content)
                 self._read_blocks(content, "messages", index)
         if request.get("cache_control"):
             self._cut_at_end(messages, system, tools)
@@ -62,7 +65,7 @@ class Prompt:
     def _read_tools(self, tools: object) -> None:
         for index, tool in enumerate(tools if isinstance(tools, list) else [tools]):
             self._last.tools += 1
-            self._last.tools_chars += len(encoded(tool))
+            self._last.tools_json += encoded(tool) + b"\n"
             self._cut(tool, "tools", index, 0)
 
     def _read_blocks(self, content: object, part: str, index: int) -> None:
@@ -118,6 +121,8 @@ class Prompt:
             self._read_block(block.get("content") or "", depth)
         elif kind in ("image", "document"):
             self._read_source(block, kind, depth)
+        elif kind.endswith("thinking") and not self._in_tool_turn:
+            pass  # thinking of earlier turns is dropped by the API
         elif kind == "thinking":
             self._read_block(block.get("thinking") or "", depth)
         elif isinstance(sealed := block.get("data") or block.get("encrypted_content"), str):
@@ -141,10 +146,17 @@ class Prompt:
         elif source.get("type") == "base64" and isinstance(data, str):
             self._last.fixed += min(_PDF_MOST, max(_PDF_LEAST, len(data) * _PDF_TOKENS_PER_CHAR))
         elif source.get("type") in ("text", "content"):
+            self._last.fixed += _TEXT_DOCUMENT
             self._read_block(data or source.get("content") or "", depth)
         else:
             self._last.fixed += UNKNOWN_TOKENS * 2
         self._read_block([block.get("title") or "", block.get("context") or ""], depth)
+
+
+def _uses_tools(content: object) -> bool:
+    return isinstance(content, list) and any(
+        isinstance(block, Mapping) and str(block.get("type")).endswith("tool_use") for block in content
+    )
 
 
 def encoded(value: object) -> bytes:
