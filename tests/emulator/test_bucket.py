@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.emulator.bucket import Admit, Bucket
+from headway.emulator.bucket import Bucket
+from headway.emulator.rules import Admit
 
 amounts = st.floats(0.0, 1_000.0)
 times = st.lists(st.floats(0.0, 100.0), min_size=1, max_size=30).map(sorted)

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from headway.emulator.bucket import Admit
-from headway.emulator.profile import SETTINGS, Output, Profile, Remaining, parse_profile
+from headway.emulator.profile import SETTINGS, Profile, parse_profile
+from headway.emulator.rules import Admit, Output, Remaining
+from headway.emulator.script import Mishap
 from headway.emulator.settings import SpendCap
 from headway.emulator.tiers import MODELS, TIERS, Limits, find_model
 from headway.errors import ConfigError
@@ -96,6 +97,8 @@ def test_other_classes_get_the_limits_of_the_same_tier_and_overrides_stay_with_t
     profile = parse_profile("claude-opus-4/tier-1?input_tokens=1k")
     assert profile.limits_of("claude-opus-4").input_tokens == 1_000
     assert profile.limits_of("claude-haiku-4-5").input_tokens == 50_000
+    scaled = parse_profile("claude-opus-4/tier-1?time_scale=2")
+    assert scaled.limits_of("claude-haiku-4-5").input_tokens == 100_000
 
 
 def test_any_gives_every_class_the_same_limits() -> None:
@@ -107,3 +110,12 @@ def test_models_are_found_by_id_and_alias_and_every_class_has_tiers() -> None:
     assert find_model("claude-opus-4-0") is find_model("claude-opus-4-20250514")
     assert find_model("gpt-4") is None
     assert {model.pool for model in MODELS} <= set(TIERS)
+
+
+def test_mishaps_cannot_come_more_often_than_always() -> None:
+    with pytest.raises(ConfigError, match="more than 1"):
+        parse_profile("any?overloaded=0.6&cut=0.6")
+
+
+def test_every_mishap_has_a_share_in_the_profile() -> None:
+    assert all(parse_profile(f"any?{mishap.value}=1") for mishap in Mishap)

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from heapq import heappop, heappush
+
+from headway.emulator.rules import Admit
 
 _SLACK = 1e-6
 _INSTANT_S = 1e-3
-
-
-class Admit(StrEnum):
-    """When a bucket lets a request in.
-
-    FIT: it holds what the request needs (or is full, so that a request beyond the capacity is not shut out for ever).
-    DEBT: it holds anything at all. Debt of 250k tokens has been seen in the field, so this is the likelier rule.
-    """
-
-    FIT = "fit"
-    DEBT = "debt"
 
 
 class Bucket:

@@ -37,18 +37,9 @@ class Asked:
     stream: bool
 
 
-def check_key(headers: Mapping[bytes, bytes], profile: Profile) -> None:
-    """Either header carries the key; x-api-key wins. Any key will do, unless the profile names one."""
-    bearer = headers.get(b"authorization", b"")
-    key = headers.get(b"x-api-key") or (bearer[7:] if bearer[:7].lower() == b"bearer " else b"")
-    if not key:
-        raise Rejected(401, "authentication_error", "x-api-key header is required")
-    if profile.key is not None and key.decode("latin-1") != profile.key:
-        raise Rejected(401, "authentication_error", "invalid x-api-key")
-
-
-def check_version(headers: Mapping[bytes, bytes]) -> bytes:
-    """The API version asked for."""
+def check_headers(headers: Mapping[bytes, bytes], profile: Profile) -> bytes:
+    """The key and the API version; returns the version."""
+    _check_key(headers, profile)
     version = headers.get(b"anthropic-version", b"")
     if not version:
         raise _invalid("anthropic-version: header is required")
@@ -90,6 +81,16 @@ def check_window(asked: Asked, prompt: Prompt) -> None:
     if prompt.breakpoints > _MAX_BREAKPOINTS:
         found = f"Found {prompt.breakpoints}."
         raise _invalid(f"A maximum of {_MAX_BREAKPOINTS} blocks with cache_control may be provided. {found}")
+
+
+def _check_key(headers: Mapping[bytes, bytes], profile: Profile) -> None:
+    """Either header carries the key; x-api-key wins. Any key will do, unless the profile names one."""
+    bearer = headers.get(b"authorization", b"")
+    key = headers.get(b"x-api-key") or (bearer[7:] if bearer[:7].lower() == b"bearer " else b"")
+    if not key:
+        raise Rejected(401, "authentication_error", "x-api-key header is required")
+    if profile.key is not None and key.decode("latin-1") != profile.key:
+        raise Rejected(401, "authentication_error", "invalid x-api-key")
 
 
 def _check_messages(request: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from headway.emulator.answers import Answer, Clerk, HangUp, Serving, identity
 from headway.emulator.books import Books
 from headway.emulator.cache import InputUsage, Lookup, PromptCache
-from headway.emulator.checks import Asked, Rejected, check_key, check_version, check_window, read_request
+from headway.emulator.checks import Asked, Rejected, check_headers, check_window, read_request
 from headway.emulator.pool import Load, Pool
 from headway.emulator.profile import Profile
 from headway.emulator.prompt import Prompt, read_prompt
@@ -50,8 +50,7 @@ class Organisation:
         self.books.arrive(now)
         request_id = self._clerk.next_id()
         try:
-            check_key(headers, self.profile)
-            asked = read_request(body, check_version(headers), self.profile)
+            asked = read_request(body, check_headers(headers, self.profile), self.profile)
             prompt = read_prompt(asked.request, self.profile.seed)
             check_window(asked, prompt)
         except Rejected as no:
@@ -69,8 +68,7 @@ class Organisation:
         """Decide on `POST /v1/messages/count_tokens`."""
         request_id = self._clerk.next_id()
         try:
-            check_key(headers, self.profile)
-            asked = read_request(body, check_version(headers), self.profile, counting=True)
+            asked = read_request(body, check_headers(headers, self.profile), self.profile, counting=True)
         except Rejected as no:
             return self.reject(no, request_id)
         load = Load(0, 0, 0, 0, now, now)
@@ -86,8 +84,7 @@ class Organisation:
         """Decide on `GET /v1/models` and `GET /v1/models/{name}`."""
         request_id = self._clerk.next_id()
         try:
-            check_key(headers, self.profile)
-            check_version(headers)
+            check_headers(headers, self.profile)
             if not name:
                 ends = {"first_id": MODELS[0].id, "last_id": MODELS[-1].id, "has_more": False}
                 return self._clerk.answer(

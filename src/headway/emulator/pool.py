@@ -7,8 +7,9 @@ from functools import lru_cache
 from math import ceil
 from time import gmtime, strftime
 
-from headway.emulator.bucket import Admit, Bucket
-from headway.emulator.profile import Output, Profile, Refused, Remaining
+from headway.emulator.bucket import Bucket
+from headway.emulator.profile import Profile
+from headway.emulator.rules import Admit, Output, Refused, Remaining
 from headway.emulator.tiers import Limits
 
 Headers = list[tuple[bytes, bytes]]

@@ -4,50 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
-from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qsl
 
-from headway.emulator.bucket import Admit
-from headway.emulator.settings import (
-    Setting,
-    SpendCap,
-    amount,
-    number,
-    positive,
-    seconds,
-    share,
-    silence,
-    some_seconds,
-    spend_cap,
-    whole,
-)
+from headway.emulator.rules import Admit, Output, Refused, Remaining
+from headway.emulator.settings import Kind, Setting, SpendCap, read_value
 from headway.emulator.tiers import NO_LIMITS, TIERS, Limits, find_model
 from headway.errors import ConfigError
 
 _LIMIT_KEYS = tuple(f.name for f in fields(Limits))
+_MISHAPS = ("overloaded", "error", "reset", "cut", "short", "stream_error", "stall")
 _EXAMPLE = "claude-opus-4/tier-1?burst=5s&ttft=0.2"
-
-
-class Output(StrEnum):
-    """How output tokens are counted: as they are PRODUCED (2026), or max_tokens RESERVED at admission (to late 2025)."""
-
-    PRODUCED = "produced"
-    RESERVED = "reserved"
-
-
-class Remaining(StrEnum):
-    """What `…-remaining` shows: the MINUTE limit less what is not refilled yet, or what the BURST bucket holds."""
-
-    MINUTE = "minute"
-    BURST = "burst"
-
-
-class Refused(StrEnum):
-    """Whether a request that got a 429 uses up the requests limit all the same. Not documented; free by default."""
-
-    FREE = "free"
-    COUNTED = "counted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +59,14 @@ class Profile:
         """What is enforced on a pool: this profile's limits on its own class, the tier's on every other."""
         if self.model_class in ("any", pool):
             return self.limits
-        return TIERS.get(pool, {}).get(self.tier, self.limits)
+        published = TIERS.get(pool, {}).get(self.tier)
+        return self.limits if published is None else _scaled(published, 60.0 / self.minute_s)
 
 
 SETTINGS = (
-    Setting("burst", "burst_s", some_seconds, "how much of a limit may be used at once, as a time of refill"),
+    Setting(
+        "burst", "burst_s", "some_seconds", "how much of a limit may be used at once, as a time of refill"
+    ),
     Setting("admit", "admit", Admit, "debt: any level above 0 lets in; fit: the request must fit"),
     Setting(
         "output",
@@ -106,31 +76,33 @@ SETTINGS = (
     ),
     Setting("remaining", "remaining", Remaining, "what the remaining headers show: minute or burst"),
     Setting("refused", "refused", Refused, "whether a 429 uses up a request: free or counted"),
-    Setting("input_error", "input_error", share, "how far the estimate of input at admission may be off"),
-    Setting("ttft", "ttft_s", seconds, "time to the first token, median"),
-    Setting("ttft_sigma", "ttft_sigma", number, "spread of it, as the sigma of a lognormal"),
-    Setting("speed", "speed", positive, "output tokens per second, within 20 %"),
-    Setting("output_mean", "output_mean", positive, "mean output tokens of a reply"),
-    Setting("output_sigma", "output_sigma", number, "spread of it, as the sigma of a lognormal"),
-    Setting("output_share", "output_share", share, "mean output as a share of max_tokens instead"),
-    Setting("overloaded", "overloaded", share, "share of attempts that get a 529"),
-    Setting("error", "error", share, "share of attempts that get a 500"),
-    Setting("reset", "reset", share, "share of attempts whose connection is reset before any reply"),
-    Setting("cut", "cut", share, "share of replies whose connection closes in the middle"),
-    Setting("short", "short", share, "share of streams that end properly, but without message_stop"),
-    Setting("stream_error", "stream_error", share, "share of streams with an error event in the middle"),
-    Setting("stall", "stall", share, "share of replies that fall silent in the middle"),
-    Setting("stall_s", "stall_s", silence, "for how long they are silent; never: for good"),
-    Setting("seed", "seed", whole, "the same seed and body give the same reply"),
+    Setting("input_error", "input_error", "share", "how far the estimate of input at admission may be off"),
+    Setting("ttft", "ttft_s", "seconds", "time to the first token, median"),
+    Setting("ttft_sigma", "ttft_sigma", "number", "spread of it, as the sigma of a lognormal"),
+    Setting("speed", "speed", "positive", "output tokens per second, within 20 %"),
+    Setting("output_mean", "output_mean", "positive", "mean output tokens of a reply"),
+    Setting("output_sigma", "output_sigma", "number", "spread of it, as the sigma of a lognormal"),
+    Setting("output_share", "output_share", "share", "mean output as a share of max_tokens instead"),
+    Setting("overloaded", "overloaded", "share", "share of attempts that get a 529"),
+    Setting("error", "error", "share", "share of attempts that get a 500"),
+    Setting("reset", "reset", "share", "share of attempts whose connection is reset before any reply"),
+    Setting("cut", "cut", "share", "share of replies whose connection closes in the middle"),
+    Setting("short", "short", "share", "share of streams that end properly, but without message_stop"),
+    Setting("stream_error", "stream_error", "share", "share of streams with an error event in the middle"),
+    Setting("stall", "stall", "share", "share of replies that fall silent in the middle"),
+    Setting("stall_s", "stall_s", "silence", "for how long they are silent; never: for good"),
+    Setting("seed", "seed", "whole", "the same seed and body give the same reply"),
     Setting(
         "spend_cap",
         "spend_cap",
-        spend_cap,
+        "spend_cap",
         "what may be spent before every call gets a 429: 20usd, 500requests",
     ),
-    Setting("ramp", "ramp", positive, "a minute may have this many times the requests of the one before it"),
-    Setting("ramp_floor", "ramp_floor", number, "requests a minute that are never a ramp"),
-    Setting("key", "key", str, "the only API key accepted"),
+    Setting(
+        "ramp", "ramp", "positive", "a minute may have this many times the requests of the one before it"
+    ),
+    Setting("ramp_floor", "ramp_floor", "number", "requests a minute that are never a ramp"),
+    Setting("key", "key", "text", "the only API key accepted"),
 )
 
 
@@ -144,26 +116,29 @@ def parse_profile(text: str) -> Profile:
     if tier not in tiers:
         raise ConfigError(f"Unknown tier {tier!r} for {model_class}.", hint=_nearest(tier, tiers))
     values = dict(parse_qsl(query, keep_blank_values=True))
-    time_scale = _read("time_scale", positive, values.pop("time_scale", "1"))
-    limits = {key: _read(key, amount, values.pop(key)) for key in _LIMIT_KEYS if key in values}
+    time_scale = _read("time_scale", "positive", values.pop("time_scale", "1"))
+    limits = {key: _read(key, "amount", values.pop(key)) for key in _LIMIT_KEYS if key in values}
     readers = {known.key: known for known in SETTINGS}
     for key in values:
         if key not in readers:
             known = (*readers, *_LIMIT_KEYS, "time_scale")
             raise ConfigError(f"Unknown setting {key!r} in the profile.", hint=_nearest(key, known))
-    read = {readers[key].field: _read(key, readers[key].read, value) for key, value in values.items()}
+    read = {readers[key].field: _read(key, readers[key].kind, value) for key, value in values.items()}
     profile = Profile(model_class=model_class, tier=tier, limits=replace(tiers[tier], **limits), **read)
-    return faster(profile, time_scale)
+    if sum(getattr(profile, name) for name in _MISHAPS) > 1.0:
+        raise ConfigError(
+            "The shares of mishaps in the profile add up to more than 1.", hint=", ".join(_MISHAPS)
+        )
+    return _faster(profile, time_scale)
 
 
-def faster(profile: Profile, times: float) -> Profile:
+def _faster(profile: Profile, times: float) -> Profile:
     """The same provider with time running `times` faster: limits, refill, replies. Bursts keep their size in units."""
     if times == 1.0:
         return profile
-    limits = {key: _times(getattr(profile.limits, key), times) for key in _LIMIT_KEYS}
     return replace(
         profile,
-        limits=Limits(**limits),
+        limits=_scaled(profile.limits, times),
         burst_s=profile.burst_s / times,
         ttft_s=profile.ttft_s / times,
         speed=profile.speed * times,
@@ -172,8 +147,9 @@ def faster(profile: Profile, times: float) -> Profile:
     )
 
 
-def _times(value: float | None, times: float) -> float | None:
-    return None if value is None else value * times
+def _scaled(limits: Limits, times: float) -> Limits:
+    amounts = {key: getattr(limits, key) for key in _LIMIT_KEYS}
+    return Limits(**{key: None if amount is None else amount * times for key, amount in amounts.items()})
 
 
 def _model_class(name: str) -> str:
@@ -185,14 +161,12 @@ def _model_class(name: str) -> str:
     return model.pool
 
 
-def _read(key: str, read: Any, value: str) -> Any:
+def _read(key: str, kind: Kind, value: str) -> Any:
     try:
-        return read(value)
+        return read_value(kind, value)
     except ValueError as wrong:
-        wanted = " or ".join(read) if isinstance(read, type) and issubclass(read, StrEnum) else str(wrong)
-        raise ConfigError(
-            f"{key}={value} in the profile is not {wanted}.", hint=f"Example: {_EXAMPLE}"
-        ) from None
+        message = f"{key}={value} in the profile is not {wrong}."
+        raise ConfigError(message, hint=f"Example: {_EXAMPLE}") from None
 
 
 def _nearest(word: str, known: Any) -> str:

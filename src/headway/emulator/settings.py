@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
+
+Kind = str | type[StrEnum]
 
 _NUMBER = re.compile(r"\$?([0-9][0-9_,]*\.?[0-9]*(?:e[+-]?[0-9]+)?)([a-z]*)", re.IGNORECASE)
 _SCALE = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
@@ -24,75 +27,76 @@ class SpendCap:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One `key=value` of a profile string: which field it sets, how it is read, what it says to a reader."""
+    """One `key=value` of a profile string: which field it sets, what kind of value it has, what it says to a reader."""
 
     key: str
     field: str
-    read: Callable[[str], Any]
+    kind: Kind
     says: str
 
 
-def amount(text: str) -> float | None:
-    """A number above 0 with an optional k, M or G; `none` is None: not limited."""
-    return None if text == "none" else positive(text)
+def read_value(kind: Kind, text: str) -> Any:
+    """The value of a text: one of the kinds below, or a word of an enumeration. ValueError says what is wanted."""
+    if isinstance(kind, str):
+        return _READERS[kind](text.strip())
+    if text not in list(kind):
+        raise ValueError(" or ".join(kind))
+    return kind(text)
 
 
-def number(text: str) -> float:
-    """A number with an optional k, M or G."""
+def _amount(text: str) -> float | None:
+    return None if text == "none" else _positive(text)
+
+
+def _number(text: str) -> float:
     return _scaled(text, _SCALE, "a number such as 600k")
 
 
-def seconds(text: str) -> float:
-    """A duration in seconds, or with ms, s, m or h."""
+def _seconds(text: str) -> float:
     return _scaled(text, _SECONDS, "a duration such as 5s")
 
 
-def some_seconds(text: str) -> float:
-    """A duration above 0."""
-    value = seconds(text)
+def _some_seconds(text: str) -> float:
+    value = _seconds(text)
     if value <= 0.0:
         raise ValueError("a duration above 0")
     return value
 
 
-def silence(text: str) -> float:
-    """A duration; `never` is endless."""
-    return math.inf if text == "never" else seconds(text)
+def _silence(text: str) -> float:
+    return math.inf if text == "never" else _seconds(text)
 
 
-def share(text: str) -> float:
-    """A probability or a share, 0 to 1."""
-    value = number(text)
-    if not 0.0 <= value <= 1.0:
+def _share(text: str) -> float:
+    value = _number(text)
+    if value > 1.0:
         raise ValueError("a share between 0 and 1")
     return value
 
 
-def positive(text: str) -> float:
-    """A number above 0."""
-    value = number(text)
+def _positive(text: str) -> float:
+    value = _number(text)
     if value <= 0.0:
         raise ValueError("a number above 0")
     return value
 
 
-def whole(text: str) -> int:
-    """A whole number."""
+def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
         raise ValueError("a whole number") from None
 
 
-def spend_cap(text: str) -> SpendCap:
-    """`20` or `20usd`: dollars; `20requests`: requests."""
-    value, unit = _split(text, "an amount such as 20usd or 500requests")
+def _spend_cap(text: str) -> SpendCap:
+    wanted = "an amount such as 20usd or 500requests"
+    value, unit = _split(text, wanted)
     if unit not in _CAP_UNITS:
-        raise ValueError("an amount such as 20usd or 500requests")
+        raise ValueError(wanted)
     return SpendCap(value, _CAP_UNITS[unit])
 
 
-def _scaled(text: str, scale: dict[str, float], wanted: str) -> float:
+def _scaled(text: str, scale: Mapping[str, float], wanted: str) -> float:
     value, unit = _split(text, wanted)
     if unit not in scale:
         raise ValueError(wanted)
@@ -100,7 +104,21 @@ def _scaled(text: str, scale: dict[str, float], wanted: str) -> float:
 
 
 def _split(text: str, wanted: str) -> tuple[float, str]:
-    found = _NUMBER.fullmatch(text.strip())
+    found = _NUMBER.fullmatch(text)
     if found is None:
         raise ValueError(wanted)
     return float(found[1].replace(",", "").replace("_", "")), found[2].lower()
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "amount": _amount,  # per minute; none: not limited
+    "number": _number,
+    "positive": _positive,
+    "seconds": _seconds,
+    "some_seconds": _some_seconds,  # above 0
+    "silence": _silence,  # seconds; never: endless
+    "share": _share,
+    "whole": _whole,
+    "spend_cap": _spend_cap,
+    "text": str,
+}
