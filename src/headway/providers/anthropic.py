@@ -25,7 +25,7 @@ class Anthropic:
         self._salt = salt
 
     def identify(self, path: str, request: Mapping[str, Any]) -> Identity:
-        """Messages draw on the pool of their model class; counting tokens and batches have pools of their own.
+        """Messages draw on the pool of their model class; fast mode, counting tokens and batches have pools of their own.
 
         Nothing else is limited by what headway meters: models, files and the like get no pool.
         """

@@ -44,10 +44,10 @@ _BY_STATUS = {
     529: Fault.OVERLOADED,
 }
 _SPEND_CODES = ("spend_limit_reached", "billing_unavailable")
-_SPENT = re.compile(
-    r"specified (workspace )?API usage limits|credit balance is too low|spend(ing)? (limit|cap)|out of credits?",
-    re.I,
-)
+_SPENT = re.compile(r"specified (workspace )?API usage limits|credit balance is too low", re.I)
+_SPENT_TOO = re.compile(r"spend(ing)? (limit|cap)|out of credit|usage limits", re.I)  # in a 429, not in a 400
+_OTHER_BODIES = ("jsonl", "octet-stream", "image/", "pdf", "zip", "csv")  # results and files, not messages
+_REPLY_KEYS = frozenset({"type", "id", "data", "usage", "input_tokens", "content", "choices"})
 _ONE_MODEL = re.compile(r"\bmodel\b", re.I)
 _LIMIT = re.compile(r"([\d,]+)\s+((?:input |output )?tokens|requests)\s+per\s+minute", re.I)
 _UNITS = {
@@ -76,9 +76,10 @@ def problem_of_event(data: Mapping[str, Any], request_id: str | None = None) -> 
     error = data.get("error")
     error = error if isinstance(error, Mapping) else {}
     kind, message = _text(error.get("type")) or "error", _text(error.get("message"))
-    fault = _fault(200, kind, _code(error), message, {})
-    unit, amount = _named_limit(message)
-    return Problem(fault, kind, scrub(message), 200, request_id, unit=unit, amount=amount)
+    code = _code(error)
+    fault = _fault(200, kind, code, message, {})
+    unit, amount = _named_limit(message) if fault is Fault.RATE_LIMITED else (None, None)
+    return Problem(fault, code or kind, scrub(message), 200, request_id, unit=unit, amount=amount)
 
 
 def scrub(message: str) -> str:
@@ -88,26 +89,42 @@ def scrub(message: str) -> str:
 
 
 def _in_good_reply(status: int, headers: Mapping[str, str], body: bytes) -> Problem | None:
+    """Whether a 200 is what it says. Bodies that are no JSON by their type (results, files) are left alone."""
     request_id = headers.get("request-id")
-    start = body.lstrip()[:1]
-    if start == b"{":
-        reply = parse_object(body)
-        if reply is None:
-            return Problem(Fault.FAILED, MALFORMED_REPLY, "the reply is no JSON", status, request_id)
-        return _problem(status, headers, reply) if reply.get("type") == "error" else None
-    if "event-stream" in headers.get("content-type", "") or start in (b"e", b"d", b":", b"\xef"):
+    kind = headers.get("content-type", "").lower()
+    start = body[:64].lstrip()[:1]
+    if status == 204 or any(other in kind for other in _OTHER_BODIES):
+        return None
+    if "event-stream" in kind or start in (b"e", b"d", b":", b"\xef"):
         return _in_stream(body, request_id)
-    return Problem(
-        Fault.FAILED, MALFORMED_REPLY, "the reply is neither JSON nor a stream", status, request_id
-    )
+    reply = parse_object(body) if start == b"{" else None
+    if reply is None:
+        return Problem(
+            Fault.FAILED,
+            MALFORMED_REPLY,
+            "the reply is neither a JSON object nor a stream",
+            status,
+            request_id,
+        )
+    if reply.get("type") == "error" or (isinstance(reply.get("error"), Mapping) and "type" not in reply):
+        return _problem(status, headers, reply)
+    if _REPLY_KEYS.isdisjoint(reply):
+        return Problem(Fault.FAILED, MALFORMED_REPLY, "the reply is no message", status, request_id)
+    return None
 
 
 def _in_stream(body: bytes, request_id: str | None) -> Problem | None:
+    if (
+        body.endswith(b"\n\n")
+        and b"event: message_stop\ndata: " in body[-512:]
+        and b"event: error" not in body
+    ):
+        return None  # nearly always; a line feed inside data is escaped, so this cannot be text of the reply
     ended = False
     for name, data in parse_stream(body):
         if name == "error" or (name == "message" and b'"error"' in data[:40]):
             return problem_of_event(parse_object(data) or {}, request_id)
-        ended = ended or b'"message_stop"' in data[:60] or name == "message_stop"
+        ended = ended or name == "message_stop" or b'"message_stop"' in data[:60] or data == b"[DONE]"
     if ended:
         return None
     return Problem(Fault.FAILED, STREAM_BROKEN, "the stream ended before the message did", 200, request_id)
@@ -131,22 +148,36 @@ def _problem(status: int, headers: Mapping[str, str], reply: Mapping[str, Any]) 
 
 
 def _fault(status: int, kind: str, code: str, message: str, headers: Mapping[str, str]) -> Fault:
-    if any(part in code for part in _SPEND_CODES) or (
-        _SPENT.search(message) and "retry-after" not in headers
-    ):
+    """What to do about an error.
+
+    A 429 without `retry-after` is not taken for a spend cap by that alone: only code or text say so. One that says
+    nothing ("Error", no headers: seen for clients that were throttled by shape) is our quota without a named limit.
+    """
+    if _is_spent(status, code, message, headers):
         return Fault.STOPPED
     if code == "ramp_limit_exceeded":
         return Fault.RAMP_LIMITED
     if kind == "permission_error" and _ONE_MODEL.search(message):
         return Fault.REJECTED  # this key may not use this model; it may use others
-    fault = _BY_TYPE.get(kind) or _BY_STATUS.get(status)
-    if fault is None:
-        fault = Fault.FAILED if status >= 500 or status == 200 else Fault.REJECTED
-        if headers.get("x-should-retry") == "false":
-            fault = Fault.REJECTED
-        elif headers.get("x-should-retry") == "true":
-            fault = Fault.FAILED
+    if status == 403 and not kind:
+        return Fault.FAILED  # a page of something in between, not the API's verdict on the key
+    unknown = Fault.FAILED if status >= 500 or status < 300 else Fault.REJECTED
+    fault = _BY_TYPE.get(kind) or _BY_STATUS.get(status) or unknown
+    retry = headers.get("x-should-retry")
+    if retry == "false" and fault is Fault.FAILED:
+        return Fault.REJECTED
+    if retry == "true" and fault is Fault.REJECTED and kind not in _BY_TYPE and status not in _BY_STATUS:
+        return Fault.FAILED
     return fault
+
+
+def _is_spent(status: int, code: str, message: str, headers: Mapping[str, str]) -> bool:
+    """A spend cap or an empty account. With `retry-after` it is a limit that clears (workspaces of Claude Code)."""
+    if any(part in code for part in _SPEND_CODES):
+        return True
+    if "retry-after" in headers:
+        return False
+    return bool(_SPENT.search(message) or (status == 429 and _SPENT_TOO.search(message)))
 
 
 def _named_limit(message: str) -> tuple[Unit | None, float | None]:

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 
 from headway.core.call import Reading, Unit
 
-_PREFIX = "anthropic-ratelimit-"
+_STANDARD = "anthropic-ratelimit-"
 _ROUNDING = 500.0  # token amounts left are rounded to the nearest thousand
 
 
@@ -20,13 +20,17 @@ def read_limits(headers: Mapping[str, str]) -> tuple[Reading, ...]:
     """Requests, input tokens and output tokens; the combined tokens only where they are a limit of their own.
 
     `tokens-*` shows the tightest token limit in force (that of a workspace, for one), or else merely the sum of input
-    and output, which limits nothing more. Headers of other traffic are left alone: `anthropic-priority-*` and
-    `anthropic-fast-*` are commitments and limits beside the standard ones, `-unified-*` are shares of a subscription.
+    and output, which limits nothing more. Other families are of other traffic: `anthropic-fast-*` and
+    `anthropic-priority-*` are read only where a reply has no standard token limits, `-unified-*` (shares of a
+    subscription) never.
     """
-    requests = _reading(headers, "requests", Unit.REQUESTS, 0.0)
-    tokens_in = _reading(headers, "input-tokens", Unit.INPUT_TOKENS, _ROUNDING)
-    tokens_out = _reading(headers, "output-tokens", Unit.OUTPUT_TOKENS, _ROUNDING)
-    combined = _reading(headers, "tokens", Unit.TOKENS, _ROUNDING)
+    requests = _reading(headers, _STANDARD, "requests", Unit.REQUESTS, 0.0)
+    combined = _reading(headers, _STANDARD, "tokens", Unit.TOKENS, _ROUNDING)
+    for prefix in (_STANDARD, "anthropic-fast-", "anthropic-priority-"):
+        tokens_in = _reading(headers, prefix, "input-tokens", Unit.INPUT_TOKENS, _ROUNDING)
+        tokens_out = _reading(headers, prefix, "output-tokens", Unit.OUTPUT_TOKENS, _ROUNDING)
+        if tokens_in or tokens_out or combined:
+            break
     if combined is not None and not _limits_more(combined, tokens_in, tokens_out):
         combined = None
     return tuple(each for each in (requests, tokens_in, tokens_out, combined) if each is not None)
@@ -59,9 +63,11 @@ def number(text: str | None) -> float | None:
     return value if value >= 0 and math.isfinite(value) else None
 
 
-def _reading(headers: Mapping[str, str], family: str, unit: Unit, rounding: float) -> Reading | None:
-    amount = number(headers.get(f"{_PREFIX}{family}-limit"))
-    remaining = number(headers.get(f"{_PREFIX}{family}-remaining"))
+def _reading(
+    headers: Mapping[str, str], prefix: str, family: str, unit: Unit, rounding: float
+) -> Reading | None:
+    amount = number(headers.get(f"{prefix}{family}-limit"))
+    remaining = number(headers.get(f"{prefix}{family}-remaining"))
     if amount is None and remaining is None:
         return None
     return Reading(unit, amount, remaining, rounding)

@@ -12,8 +12,8 @@ from binascii import Error
 
 _PATCH = 28
 _HEAD = 512 * 1024  # base64 characters searched for the size of a JPEG; a multiple of 4
-OLD_EDGE, OLD_TOKENS = 1568, 1568
-NEW_EDGE, NEW_TOKENS = 2576, 4784  # from 4.7 on
+_OLD_EDGE, _OLD_TOKENS = 1568, 1568
+_NEW_EDGE, _NEW_TOKENS = 2576, 4784  # from 4.7 on
 UNKNOWN_TOKENS = (
     1300.0  # an image by URL or file id, or one that cannot be read: a large photograph or screenshot
 )
@@ -24,7 +24,7 @@ def image_tokens(data: object, *, fine: bool) -> float:
     size = _size(data) if isinstance(data, str) else None
     if size is None:
         return UNKNOWN_TOKENS
-    edge, most = (NEW_EDGE, NEW_TOKENS) if fine else (OLD_EDGE, OLD_TOKENS)
+    edge, most = (_NEW_EDGE, _NEW_TOKENS) if fine else (_OLD_EDGE, _OLD_TOKENS)
     width, height = size
     scale = min(1.0, edge / max(width, height), math.sqrt(most * _PATCH * _PATCH / (width * height)))
     return float(min(most, math.ceil(width * scale / _PATCH) * math.ceil(height * scale / _PATCH)))

@@ -14,7 +14,7 @@ _PDF_TOKENS_PER_CHAR = 0.09  # of base64
 _PDF_LEAST, _PDF_MOST = 1_550.0, 200_000.0
 _TEXT_DOCUMENT = 32.0  # the frame of a document of text
 _SEALED_TOKENS_PER_CHAR = 0.12  # of base64: encrypted search results and thinking
-_DEPTH = 6
+_DEPTH = 12  # of blocks within blocks; what is nested deeper is not counted
 
 
 class Section:
@@ -102,8 +102,8 @@ class Prompt:
         if isinstance(block, str):
             self._last.texts.append(block)
         elif isinstance(block, list):
-            for each in block:
-                self._read_block(each, depth)
+            for each in block if depth else ():
+                self._read_block(each, depth - 1)
         elif not isinstance(block, Mapping) or depth == 0:
             self._last.texts.append(encoded(block).decode("utf-8", "replace"))
         else:

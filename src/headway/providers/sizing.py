@@ -78,6 +78,7 @@ _MCP, _SKILLS = 2_700.0, 4_000.0
 _GUESS_ERROR = 0.5  # of images by reference, documents, sealed content
 _SERVER_ERROR = 1.0
 _BEYOND_ERROR = 0.3
+_UNKNOWN_MIN_CACHEABLE = 4_096  # the most that any model asks for
 
 
 def size(request: Mapping[str, Any], facts: ModelFacts | None, salt: bytes = b"") -> Estimate:
@@ -90,7 +91,7 @@ def size(request: Mapping[str, Any], facts: ModelFacts | None, salt: bytes = b""
     parts = [_measure(section, family) for section in prompt.sections]
     shared = shared_sections(prompt)
     cacheable = hidden + sum(part[0] for part in parts[: len(shared)]) if shared else 0.0
-    if facts is None or cacheable < facts.min_cacheable_tokens:
+    if cacheable < (facts.min_cacheable_tokens if facts else _UNKNOWN_MIN_CACHEABLE):
         cacheable = 0.0
     total = hidden + server + sum(part[0] for part in parts)
     doubt = math.hypot(family.error * total, _SERVER_ERROR * server, *(part[1] for part in parts))

@@ -13,6 +13,8 @@ from headway.core.call import Usage
 from headway.providers.parsed import parse_object, whole
 from headway.providers.sse import parse_stream
 
+_USAGE = b'"usage"'
+
 
 def merge_usage(into: dict[str, Any], new: Mapping[str, Any]) -> None:
     """Lay a later usage object over an earlier one: per field the last value that is not null wins."""
@@ -69,17 +71,35 @@ def _from_message(body: bytes) -> tuple[dict[str, Any], str] | None:
 def _from_stream(body: bytes) -> tuple[dict[str, Any], str] | None:
     usage: dict[str, Any] = {}
     model = ""
-    for _, data in parse_stream(body):
-        if b'"usage"' not in data:
-            continue
-        event = parse_object(data) or {}
+    for event in _events_with_usage(body):
         message = event.get("message")
-        if isinstance(message, dict) and event.get("type") == "message_start":
+        if isinstance(message, dict):
             model = _text(message.get("model")) or model
             event = message
         if isinstance(new := event.get("usage"), dict):
             merge_usage(usage, new)
     return (usage, model) if usage else None
+
+
+def _events_with_usage(body: bytes) -> list[dict[str, Any]]:
+    """The events that have a usage. Found by their text, because a long stream has two of them among thousands.
+
+    In the text of a reply the quotes would be escaped. Where a line is no JSON of its own, all events are read one by one.
+    """
+    found = []
+    at = -1 if b"\r" in body else body.find(_USAGE)
+    while at >= 0:
+        start, end = body.rfind(b"\n", 0, at) + 1, body.find(b"\n", at)
+        line = body[start : end if end >= 0 else len(body)]
+        event = parse_object(line[6:]) if line.startswith(b"data: ") else None
+        if event is None:
+            break
+        found.append(event)
+        at = body.find(_USAGE, start + len(line))
+    else:
+        if found:
+            return found
+    return [event for _, data in parse_stream(body) if _USAGE in data and (event := parse_object(data))]
 
 
 def _cache_writes(raw: Mapping[str, Any]) -> tuple[int, int]:
