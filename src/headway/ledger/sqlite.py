@@ -19,18 +19,16 @@ from typing import Any
 import msgspec
 import platformdirs
 
-from headway.core.call import Class
 from headway.core.ports import Entry, OpenEntry
 from headway.errors import LedgerError
+from headway.ledger.batch import write_batch
 from headway.ledger.file import open_file, read_file
 from headway.ledger.owner import this_process
 from headway.ledger.price import Prices
-from headway.ledger.row import OPEN, Row, open_row, settled_row
-from headway.ledger.sweep import settle_sql, sweep
+from headway.ledger.sweep import sweep
 from headway.ledger.writer import Writer
 
 _WAIT_MS = 1000  # for another process that writes; then the batch waits in memory
-_CHUNKS = (64, 16, 4, 1)  # rows of one statement
 
 
 def default_path() -> Path:
@@ -162,58 +160,19 @@ class SqliteLedger:
         """Put a batch on file, whole. If SQLite refuses a row of it: item by item, and say how many it refused."""
         db = self._connection()
         try:
-            self._commit(db, batch)
+            written = write_batch(db, batch, self._under_way, self._owner, self._prices)
         except sqlite3.OperationalError as error:
             raise LedgerError(f"the ledger {self.path} cannot be written: {error}") from error
         except (sqlite3.Error, ValueError, TypeError, OverflowError, AttributeError) as error:
-            if isinstance(error, sqlite3.DatabaseError) and type(error) is sqlite3.DatabaseError:
+            if type(error) is sqlite3.DatabaseError:  # its subclasses are about a row, it is about the file
                 raise LedgerError(f"the ledger {self.path} cannot be written: {error}") from error
             if len(batch) == 1:
                 return 1
             return sum(self._write([item]) for item in batch)
-        return 0
-
-    def _commit(self, db: sqlite3.Connection, batch: Sequence[Any]) -> None:
-        opened, settled, learnt = self._sort(batch)
-        ended = [row[0] for row in settled if row[0] in self._under_way]
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            now_ns = time.time_ns()
-            _insert(db, _OPEN_SQL, [open_row(entry, self._owner, now_ns) for entry in opened.values()])
-            _insert(db, _SETTLE_SQL, settled)
-            if ended:
-                db.execute(
-                    f"DELETE FROM open_attempts WHERE attempt_id IN ({', '.join('?' * len(ended))})", ended
-                )
-            for key, text in learnt.items():
-                db.execute("INSERT OR REPLACE INTO learnt VALUES (?, ?, ?)", (key, text.decode(), now_ns))
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-        self._under_way.update(opened)
-        for attempt_id in ended:
-            self._under_way.pop(attempt_id, None)
-        for key, text in learnt.items():
+        for key, text in written.items():
             if self._learnt.get(key) is text:
                 del self._learnt[key]
-
-    def _sort(self, batch: Sequence[Any]) -> tuple[dict[str, OpenEntry], list[Row], dict[str, bytes]]:
-        opened: dict[str, OpenEntry] = {}
-        settled: list[Row] = []
-        learnt: dict[str, bytes] = {}
-        now_ns = time.time_ns()
-        for item in batch:
-            match item:
-                case OpenEntry():
-                    opened[item.attempt_id] = item
-                case Entry():
-                    start = opened.pop(item.attempt_id, None) or self._under_way.get(item.attempt_id)
-                    settled.append(settled_row(start or _unopened(item, now_ns), item, self._prices, now_ns))
-                case (key, text):
-                    learnt[key] = text
-        return opened, settled, learnt
+        return 0
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -222,45 +181,3 @@ def _identity(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (found.st_dev, found.st_ino)
-
-
-def _unopened(entry: Entry, now_ns: int) -> OpenEntry:
-    """An end without a beginning (its beginning was dropped): what was used still counts."""
-    at_ns = now_ns - int(min(max(entry.total_ms, 0.0), 1e9) * 1e6)
-    return OpenEntry(
-        entry.attempt_id,
-        "",
-        0,
-        at_ns,
-        "",
-        "",
-        entry.usage.model,
-        "",
-        Class.STANDARD,
-        "",
-        "",
-        "",
-        0,
-        0,
-        0.0,
-        False,
-    )
-
-
-def _insert(db: sqlite3.Connection, statements: Mapping[int, str], rows: Sequence[Row]) -> None:
-    """As few statements as possible: the interpreter lock changes hands at each, and a busy caller keeps it for 5 ms."""
-    done = 0
-    for size in _CHUNKS:
-        while len(rows) - done >= size:
-            db.execute(statements[size], [value for row in rows[done : done + size] for value in row])
-            done += size
-
-
-def _open_sql(count: int) -> str:
-    columns = OPEN.split()
-    holes = f"({', '.join('?' * len(columns))})"
-    return f"INSERT OR IGNORE INTO open_attempts ({', '.join(columns)}) VALUES {', '.join([holes] * count)}"
-
-
-_OPEN_SQL = {size: _open_sql(size) for size in _CHUNKS}
-_SETTLE_SQL = {size: settle_sql(size) for size in _CHUNKS}
