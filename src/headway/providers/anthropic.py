@@ -25,7 +25,7 @@ class Anthropic:
         self._salt = salt
 
     def identify(self, path: str, request: Mapping[str, Any]) -> Identity:
-        """Messages draw on the pool of their model class; fast mode, counting tokens and batches have pools of their own.
+        """Messages draw on the pool of their model class; fast mode, counting and batches have pools of their own.
 
         Nothing else is limited by what headway meters: models, files and the like get no pool.
         """
@@ -34,8 +34,9 @@ class Anthropic:
         facts = self.catalog.model(model)
         bare = path.partition("?")[0].rstrip("/")
         if bare == MESSAGES:
+            pool = facts.pool if facts else f"anthropic/{model or 'unknown'}"
             return Identity(
-                facts.pool if facts else f"anthropic/{model or 'unknown'}", model, facts is not None
+                f"{pool}/fast" if request.get("speed") == "fast" else pool, model, facts is not None
             )
         if bare == f"{MESSAGES}/count_tokens":
             return Identity("anthropic/count_tokens", model, facts is not None)

@@ -124,7 +124,10 @@ def _in_stream(body: bytes, request_id: str | None) -> Problem | None:
     for name, data in parse_stream(body):
         if name == "error" or (name == "message" and b'"error"' in data[:40]):
             return problem_of_event(parse_object(data) or {}, request_id)
-        ended = ended or name == "message_stop" or b'"message_stop"' in data[:60] or data == b"[DONE]"
+        if data == b"[DONE]" or (
+            (name == "message_stop" or b'"message_stop"' in data[:60]) and parse_object(data)
+        ):
+            ended = True
     if ended:
         return None
     return Problem(Fault.FAILED, STREAM_BROKEN, "the stream ended before the message did", 200, request_id)

@@ -26,11 +26,14 @@ class Section:
         self.texts: list[str] = []
         self.fixed = 0.0  # tokens known otherwise: images, documents, sealed content
         self.tools = 0
-        self.tools_json = b""
+        self.tools_json: list[bytes] = []
         self.messages = 0
         self.tool_blocks = 0
         self.closed = False
         self.at: tuple[str, int, int] = ("", 0, 0)  # where the breakpoint is: part, index, block
+
+    def is_empty(self) -> bool:
+        return not (self.texts or self.fixed or self.tools)
 
 
 class Prompt:
@@ -58,14 +61,16 @@ class Prompt:
             self._cut_at_end(messages, system, tools)
 
     def whole(self) -> int:
-        """How many sections make up the whole request: the one after a breakpoint on the last block is empty."""
-        last = self.sections[-1]
-        return len(self.sections) - (not last.texts and not last.fixed and not last.tools)
+        """How many sections make up the whole request: those after a breakpoint on the last block are empty."""
+        number = len(self.sections)
+        while number > 1 and self.sections[number - 1].is_empty():
+            number -= 1
+        return number
 
     def _read_tools(self, tools: object) -> None:
         for index, tool in enumerate(tools if isinstance(tools, list) else [tools]):
             self._last.tools += 1
-            self._last.tools_json += encoded(tool) + b"\n"
+            self._last.tools_json.append(encoded(tool))
             self._cut(tool, "tools", index, 0)
 
     def _read_blocks(self, content: object, part: str, index: int) -> None:

@@ -114,7 +114,7 @@ def _measure(section: Section, family: _Family) -> tuple[float, float]:
         + family.tool_block * section.tool_blocks
     )
     if section.tools:
-        tokens += _text_tokens(count(section.tools_json), family) + family.tool * section.tools
+        tokens += _text_tokens(count(b"\n".join(section.tools_json)), family) + family.tool * section.tools
     beyond = family.text[8] * characters.beyond
     return tokens, math.hypot(_GUESS_ERROR * section.fixed, _BEYOND_ERROR * beyond)
 
