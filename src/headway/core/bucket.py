@@ -6,7 +6,9 @@ Rules
 - `spare` is what the bucket is believed to hold beyond our level. It is unlocked by slow start: each admission that the
   provider confirms unlocks as much again as it took. It is not lost meanwhile, because calls leave at the refill rate.
 - A header is compared with what the mirror believed when *that* call was admitted, never with what it believes now.
-- A refusal is a measurement: it names the level. Only if the belief was no guess does it also teach a smaller capacity.
+- A refusal is a measurement: it names the level. If a header showed room at that very moment, headers overstate what is
+  there (they may show the minute's limit less what is not refilled yet, of a bucket that holds much less): by how much
+  is learnt. Without headers it teaches the capacity, but only if the belief was no guess.
 - `guard_s` is a distance in time: a call goes that much later than the arithmetic allows, because networks do not keep
   distances. It costs its length once, not per call.
 
@@ -19,7 +21,8 @@ from dataclasses import dataclass
 
 from headway.core.limit import Limit
 
-GUARD_S = 0.05
+GUARD_S, WIDEST_GUARD_S = 0.05, 1.0
+DRAW = 5.0  # how many times the refill rate spare is unlocked at most, so that an unexpected end is met by few calls
 ASSUMED_BURST_S = 2.0  # where no header ever tells; the burst of real APIs is not published
 
 
@@ -34,7 +37,21 @@ class Belief:
 class Bucket:
     """`level` is what we may use now; `level + spare` is what the bucket is believed to hold."""
 
-    __slots__ = ("_at", "_shift", "_top", "capacity", "guard_s", "level", "limit", "rate", "spare")
+    __slots__ = (
+        "_at",
+        "_is_measured",
+        "_shift",
+        "_top",
+        "_unlocked_at",
+        "_widened_at",
+        "capacity",
+        "guard_s",
+        "level",
+        "limit",
+        "overstated",
+        "rate",
+        "spare",
+    )
 
     def __init__(self, limit: Limit, now: float, *, guard_s: float = GUARD_S) -> None:
         self.limit = limit
@@ -43,8 +60,11 @@ class Bucket:
         self.capacity = limit.burst or 0.0
         self.spare = self.capacity
         self.level = 0.0
+        self.overstated = 0.0  # how much more headers show than there is
         self._top = limit.burst or limit.amount  # no bucket is believed to hold more
-        self._at = now
+        self._is_measured = False
+        self._widened_at = float("-inf")
+        self._at = self._unlocked_at = now
         self._shift = 0.0
 
     @property
@@ -75,7 +95,9 @@ class Bucket:
     def charge(self, amount: float, now: float) -> Belief:
         """Take `amount` now: after `wait` said 0, or for what has happened anyway."""
         self.refill(now)
-        self.level = min(self.level, self.open_capacity) - amount
+        if self.spare == 0.0 and (self.capacity > 0.0 or self._is_measured):
+            self.level = min(self.level, self.capacity)
+        self.level -= amount
         return Belief(self.content, self._shift)
 
     def shift(self, amount: float) -> None:
@@ -83,19 +105,31 @@ class Bucket:
 
         More goes to the level, less leaves the spare first.
         """
-        before = self.content
-        if amount < 0:
-            locked = min(self.spare, -amount)
-            self.spare -= locked
+        spare, capacity = self.spare, self.capacity
+        before = self.level + spare
+        if amount < 0.0 < spare:
+            locked = spare if spare < -amount else -amount
+            self.spare = spare = spare - locked
             amount += locked
-        self.level = min(self.level + amount, self.open_capacity)
-        self._shift += self.content - before
+        level = self.level + amount
+        if level > capacity - spare:
+            level = capacity - spare if capacity > spare else 0.0
+        self.level = level
+        self._shift += level + spare - (before if before < capacity else capacity)
 
-    def confirm(self, took: float) -> None:
-        """The provider admitted a call that took `took`: unlock as much again."""
-        unlocked = min(self.spare, took)
+    def confirm(self, took: float, now: float) -> None:
+        """The provider admitted a call that took `took`: unlock as much again, at a bounded pace."""
+        may = self.rate * DRAW * min(now - self._unlocked_at, 0.5)
+        unlocked = max(min(self.spare, took, may), 0.0)
         self.spare -= unlocked
         self.level += unlocked
+        if unlocked:
+            self._unlocked_at = max(self._unlocked_at, now - 0.5) + unlocked / (self.rate * DRAW)
+
+    def unlock(self) -> None:
+        """Unlock all spare."""
+        self.level += self.spare
+        self.spare = 0.0
 
     def assume(self) -> None:
         """Nobody will tell how much the bucket holds: suppose a little, so that refill is not lost between calls."""
@@ -104,7 +138,11 @@ class Bucket:
 
     def surprise(self, then: Belief, remaining: float) -> float:
         """How far a reading is from what was believed when its call was admitted."""
-        return remaining - (then.content + self._shift - then.shift)
+        return remaining - self.overstated - self.now_of(then)
+
+    def now_of(self, then: Belief) -> float:
+        """What was believed then, with what has been learnt about it since."""
+        return then.content + self._shift - then.shift
 
     def read(
         self,
@@ -123,7 +161,7 @@ class Bucket:
         """
         off = self.surprise(then, remaining)
         if self.limit.burst is None:
-            self.capacity = max(self.capacity, min(self._top, remaining - rounding))
+            self.capacity = max(self.capacity, min(self._top, remaining - self.overstated - rounding))
         if off < -below:
             self.shift(off + below)
         elif off > above:
@@ -141,11 +179,34 @@ class Bucket:
         self.level = min(self.level, min(need, self.capacity) - self.rate * retry_after_s)
         self._shift += self.content - before
 
+    def widen(self, now: float) -> None:
+        """A call was refused although the belief was about right: keep a larger distance. Once a second at most."""
+        if now - self._widened_at >= 1.0:
+            self._widened_at = now
+            self.guard_s = min(2.0 * self.guard_s, WIDEST_GUARD_S)
+
+    def overstate(self, remaining: float, need: float, retry_after_s: float) -> None:
+        """A header showed `remaining` while a call of `need` was refused: learn by how much headers are off.
+
+        To be told before `refuse`. `retry_after_s` is rounded up to whole seconds, so the last one does not count.
+        """
+        there = need - self.rate * max(retry_after_s - 1.0, 0.0)
+        self.overstated = max(self.overstated, remaining - there)
+        self._hold_at_most(self.limit.amount - self.overstated)
+
     def shrink(self, then: Belief, need: float) -> None:
-        """A sure belief was wrong: the bucket holds no more than had been drawn from it when `need` was refused."""
-        drawn = self.capacity - (then.content + need)
-        self.capacity = self._top = max(min(self.capacity, drawn), 0.0)
+        """A sure belief was wrong: the bucket holds no more than had been drawn from it when `need` was refused.
+
+        To be told before `refuse`.
+        """
+        self._hold_at_most(self.capacity - (self.now_of(then) + need))
+
+    def _hold_at_most(self, amount: float) -> None:
+        before = self.content
+        self.capacity = self._top = max(min(self.capacity, amount), 0.0)
         self.spare = min(self.spare, self.capacity)
+        self._is_measured = True
+        self._shift += self.content - before
 
     def resize(self, limit: Limit, now: float) -> None:
         """The provider says that the limit is another one now."""

@@ -24,7 +24,8 @@ from headway.core.retry import RetryBudget
 from headway.core.steps import Reply, Ticket
 from headway.errors import BudgetExceeded, HeadwayError, WouldWaitTooLong
 
-PROGRESS_TOKENS = 32  # a running call is looked at again after so much more output
+PROGRESS_TOKENS = 32  # of output, that are told to the meters at once
+LOOK_AGAIN = 1.5  # a running call's length is guessed anew when it is so many times as long as last time
 UNTAUGHT_CALLS = 6  # until so many replies, what is guessed is held with a deviation on top
 
 
@@ -62,6 +63,7 @@ class _Running:
     lengths: Lengths
     holds: dict[Unit, Hold]
     headed: bool = False
+    readings: Sequence[Reading] = ()
     produced: float = 0.0
     looked_at: float = 0.0
 
@@ -119,13 +121,10 @@ class Engine:
         """Stand in line. The place is the driver's handle for `leave`, and comes back from `pump`."""
         assert call.identity.pool is not None
         pool = self.pool(call.identity.pool, now)
-        holds, _, _ = self._holds(call, now)
-        rates = {limit.unit: limit.rate for limit in self.store.limits(pool.name)}
-        cost = max((hold.need / rates[unit] for unit, hold in holds.items() if unit in rates), default=1.0)
         ends = [
             at for at in (call.deadline, now + call.max_wait_s if call.max_wait_s is not None else None) if at
         ]
-        place = Place(call, cost, now, number, min(ends) if ends else None)
+        place = Place(call, now, number, min(ends) if ends else None)
         pool.line.join(place)
         return place
 
@@ -144,7 +143,7 @@ class Engine:
         while (place := pool.line.head()) is not None:
             ticket = self._admit(pool, place, now, at_ns)
             if isinstance(ticket, Ticket):
-                pool.line.serve()
+                pool.line.serve(self._cost_of(ticket))
                 admitted.append((place, ticket))
                 continue
             error, wait_s = ticket
@@ -169,27 +168,27 @@ class Engine:
             pool.taught = True
         if readings:
             pool.ceiling.adaptive = None
-        self.store.read(ticket.id, readings, now)
+        running.readings = readings
         if ok:
+            self.store.read(ticket.id, readings, now)
             if not readings:
                 self.store.assume(ticket.id)
-            self.store.confirm(ticket.id)
+            self.store.confirm(ticket.id, now)
             self.prefixes.started(ticket.call.estimate.prefix, now)
 
     def produced(self, ticket: Ticket, tokens: float, now: float) -> None:
         """A running call has put out `tokens` so far, by our own count. Cheap to call often."""
         running = self._running.get(ticket.id)
-        if running is None or tokens - running.looked_at < PROGRESS_TOKENS:
+        if running is None or tokens - running.produced < PROGRESS_TOKENS:
             return
         running.lengths.grow(running.produced, tokens)
-        running.produced = running.looked_at = tokens
-        self._rehold(running, now)
-
-    def _rehold(self, running: _Running, now: float) -> None:
-        most = running.ticket.call.estimate.max_output_tokens
-        guess = running.lengths.expect(most, running.produced)
-        hold = Hold(guess.mean, guess.variance, most)
-        self.store.produce(running.ticket.id, running.produced, hold, now)
+        running.produced = tokens
+        hold = running.holds[Unit.OUTPUT_TOKENS]
+        if tokens > LOOK_AGAIN * running.looked_at:
+            running.looked_at = tokens
+            guess = running.lengths.expect(hold.most, tokens)
+            hold = running.holds[Unit.OUTPUT_TOKENS] = Hold(guess.mean, guess.variance, hold.most)
+        self.store.produce(ticket.id, tokens, hold, now)
 
     def settle(self, ticket: Ticket, reply: Reply, usage: Usage, estimated: bool, now: float) -> None:
         """The attempt is over. A second time does nothing."""
@@ -202,7 +201,8 @@ class Engine:
             self._learn(running, usage)
         if problem is not None and problem.fault is Fault.RATE_LIMITED:
             pool.ceiling.refused(now, max(reply.total_s, 0.1))
-            self.store.refuse(ticket.id, problem.unit, problem.retry_after_s or 1.0, now)
+            unit = _named(problem, running.readings)
+            self.store.refuse(ticket.id, unit, problem.retry_after_s or 1.0, running.readings, now)
         else:
             self._give_back(running, usage, now)
         match problem.fault if problem else None:
@@ -299,6 +299,12 @@ class Engine:
             self.budget.hold(ticket.worst_cost)
         self.prefixes.go(ticket.call.estimate.prefix, ticket.call.id, now)
 
+    def _cost_of(self, ticket: Ticket) -> float:
+        """A call in seconds of the limit that it draws on most: what the line charges for it."""
+        holds = self._running[ticket.id].holds
+        limits = self.store.limits(ticket.call.identity.pool or "")
+        return max((holds[limit.unit].need / limit.rate for limit in limits), default=1.0)
+
     def _wait(
         self, pool: Pool, place: Place, why: str, wait_s: float, level: float, now: float, limit: str = ""
     ) -> tuple[HeadwayError | None, float]:
@@ -354,7 +360,7 @@ class Engine:
         return self.store.levels(name, now)
 
 
-def named(problem: Problem, readings: Sequence[Reading]) -> Unit | None:
+def _named(problem: Problem, readings: Sequence[Reading]) -> Unit | None:
     """The limit behind a refusal: the one the provider names, else one that its headers show as used up."""
     if problem.unit is not None:
         return problem.unit

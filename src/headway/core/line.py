@@ -21,10 +21,9 @@ CLASS_WEIGHTS = {Class.INTERACTIVE: 100.0, Class.STANDARD: 10.0, Class.BULK: 1.0
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """One call's place in line. `cost` is in seconds of the limit it draws on most."""
+    """One call's place in line, for its attempt `number`. `give_up_at` is when it may wait no longer."""
 
     call: Call
-    cost: float
     joined_at: float
     number: int = 1
     give_up_at: float | None = None
@@ -86,13 +85,13 @@ class Line:
         self._count_out(rank, place.call.tenant, tenant)
         return True
 
-    def serve(self) -> Place:
-        """Take the head out of the line and charge its flows."""
+    def serve(self, cost: float) -> Place:
+        """Take the head out of the line and charge its flows `cost`, in seconds of the limit it draws on most."""
         rank, tenant = self._next()
         place = tenant.places.popleft()
         self._now, rank.now = rank.virtual, tenant.virtual
-        rank.virtual += place.cost / rank.weight
-        tenant.virtual += place.cost / place.call.weight
+        rank.virtual += cost / rank.weight
+        tenant.virtual += cost / place.call.weight
         self._count_out(rank, place.call.tenant, tenant)
         return place
 

@@ -80,8 +80,8 @@ class StartMeter:
         self._variance += hold.variance
         return Mark(hold, (Belief(self.bucket.content, 0.0),))
 
-    def confirm(self, mark: Mark) -> None:
-        self.bucket.confirm(mark.hold.need)
+    def confirm(self, mark: Mark, now: float) -> None:
+        self.bucket.confirm(mark.hold.need, now)
 
     def settle(self, mark: Mark, actual: float) -> None:
         """The call is over and took `actual`."""
@@ -101,12 +101,19 @@ class StartMeter:
                 gain=READING_GAIN,
             )
 
-    def refuse(self, mark: Mark, retry_after_s: float, now: float) -> None:
-        """The provider refused this call (already settled with nothing taken)."""
-        sure = mark.then[0].content > 2.0 * sqrt(self._variance) + self._reorder(mark)
-        if sure:
-            self.bucket.shrink(mark.then[0], mark.hold.need)
-        self.bucket.refuse(mark.hold.need, retry_after_s, now)
+    def refuse(
+        self, mark: Mark, shown: float | None, rounding: float, retry_after_s: float, now: float
+    ) -> None:
+        """The provider refused this call (already settled with nothing taken), and its headers showed `shown`."""
+        need, then, bucket = mark.hold.need, mark.then[0], self.bucket
+        if shown is not None:
+            if shown - bucket.overstated >= need + rounding:
+                bucket.overstate(shown, need, retry_after_s)
+            else:
+                bucket.widen(now)
+        elif bucket.now_of(then) > 2.0 * sqrt(self._variance) + self._reorder(mark):
+            bucket.shrink(then, need)
+        bucket.refuse(need, retry_after_s, now)
 
     def _reorder(self, mark: Mark) -> float:
         """What calls that overtake each other on the way may explain."""
@@ -126,7 +133,7 @@ class OutputMeter:
         self._produced = 0.0  # by the calls in flight
         self._surprise = {"produced": 0.0, "reserved": 0.0, "most": 0.0}
         self._readings = self._heads = 0
-        self.content.confirm(self.content.spare)
+        self.content.unlock()
 
     @property
     def buckets(self) -> tuple[Bucket, ...]:
@@ -167,10 +174,10 @@ class OutputMeter:
         contents = (self.pace.content, self.content.content, self.reserved.content)
         return Mark(hold, tuple(Belief(content, 0.0) for content in contents), self.in_flight)
 
-    def confirm(self, mark: Mark) -> None:
+    def confirm(self, mark: Mark, now: float) -> None:
         self._heads += 1
-        self.pace.confirm(mark.hold.need)
-        self.reserved.confirm(mark.hold.most)
+        self.pace.confirm(mark.hold.need, now)
+        self.reserved.confirm(mark.hold.most, now)
 
     def produce(self, mark: Mark, produced: float, hold: Hold, now: float) -> None:
         """A call has produced `produced` tokens so far and is now expected to take `hold`."""
@@ -208,7 +215,7 @@ class OutputMeter:
             above=noise + self._produced,
             gain=READING_GAIN,
         )
-        self.content.confirm(self.content.spare)
+        self.content.unlock()
         if self.content.capacity > self.pace.capacity:
             self.pace.spare += self.content.capacity - self.pace.capacity
         # However output is charged: what shows is no less than what is promised to nobody, and more by the calls
@@ -216,14 +223,22 @@ class OutputMeter:
         self.pace.read(mark.then[0], shown, rounding=rounding, below=noise, above=noise + mark.beside)
         self.reserved.read(mark.then[2], shown, rounding=rounding, below=rounding, above=rounding)
 
-    def refuse(self, mark: Mark, retry_after_s: float, now: float) -> None:
-        """The provider refused this call (already settled with nothing taken)."""
-        held = max(mark.then[1].content, 0.0)
-        self._weigh(mark, held, max(mark.then[2].content, 0.0))
-        if held > 2.0 * sqrt(self._variance) + self.in_flight and not self.is_reserved:
+    def refuse(
+        self, mark: Mark, shown: float | None, rounding: float, retry_after_s: float, now: float
+    ) -> None:
+        """The provider refused this call (already settled with nothing taken), and its headers showed `shown`."""
+        held = self.content.now_of(mark.then[1])
+        kept = self.reserved.now_of(mark.then[2])
+        if max(held, kept) > 0.0:  # else both expected it
+            self._weigh(mark, max(held, 0.0), max(kept, 0.0))
+        need = mark.hold.most if self.is_reserved else 0.0
+        if shown is not None:
+            for bucket in self.buckets:
+                if shown - bucket.overstated >= mark.hold.most + 2.0 * rounding:
+                    bucket.overstate(shown, need, retry_after_s)
+        elif held > 2.0 * sqrt(self._variance) + self.in_flight and not self.is_reserved:
             self.pace.shrink(mark.then[0], mark.hold.need)
             self.content.shrink(mark.then[1], 0.0)
-        need = mark.hold.most if self.is_reserved else 0.0
         for bucket in self.buckets:
             bucket.refuse(need, retry_after_s, now)
 
@@ -231,7 +246,7 @@ class OutputMeter:
         """Believe the way of charging that surprises less. The first reading only sets the size.
 
         Charged as produced is the documented way, so it is left only for a much better explanation, and reserving is
-        left again when it is off by about a whole reservation each time.
+        left again when it is off by several whole reservations each time.
         """
         self._readings += 1
         if self._readings == 1:
@@ -242,7 +257,7 @@ class OutputMeter:
             return
         produced, reserved = self._surprise["produced"], self._surprise["reserved"]
         if self.is_reserved:
-            self.is_reserved = reserved < max(0.75 * self._surprise["most"], 2.0 * produced)
+            self.is_reserved = reserved < 3.0 * max(self._surprise["most"], produced)
         else:
             self.is_reserved = reserved < 0.33 * produced and produced > 200.0
 

@@ -94,7 +94,7 @@ class Store(Protocol):
     def take(self, ticket: str, pool: str, holds: Mapping[Unit, Hold], now: float) -> Short | None:
         """Hold what a call is expected to take, on all its limits or on none. None: taken; else what is short."""
 
-    def confirm(self, ticket: str) -> None:
+    def confirm(self, ticket: str, now: float) -> None:
         """The provider admitted the call."""
 
     def assume(self, ticket: str) -> None:
@@ -106,8 +106,13 @@ class Store(Protocol):
     def produce(self, ticket: str, produced: float, hold: Hold, now: float) -> None:
         """A running call has put out so many tokens and is now expected to take `hold` in all."""
 
-    def refuse(self, ticket: str, unit: Unit | None, retry_after_s: float, now: float) -> None:
-        """The provider refused the call by this limit (None: it did not say which). Gives the ticket back."""
+    def refuse(
+        self, ticket: str, unit: Unit | None, retry_after_s: float, readings: Sequence[Reading], now: float
+    ) -> None:
+        """The provider refused the call by this limit (None: it did not say which), with these headers.
+
+        Gives the ticket back.
+        """
 
     def give_back(self, ticket: str, used: Mapping[Unit, float], now: float) -> None:
         """The call is over and took `used`. A second time it does nothing."""

@@ -9,9 +9,11 @@ from headway.core.ports import Provider
 from headway.core.steps import Reply, Ticket
 from headway.drivers.turnstile import Watch
 from headway.errors import ConnectionFailed
+from headway.providers.faults import STREAM_BROKEN
 from headway.providers.message import MessageBuilder
 from headway.providers.parsed import parse_object
 from headway.providers.sse import Parser
+from headway.providers.usage import usage_of
 from headway.wire.client import Client
 from headway.wire.reply import Reply as WireReply
 
@@ -46,7 +48,7 @@ class WireSender:
             return Reply(None, {}, problem=_broken(error), total_s=self._clock() - began, sent=error.sent)
         try:
             if reply.status == 200 and reply.headers.get("content-type", "").startswith("text/event-stream"):
-                return await self._stream(reply, watch, began)
+                return await self._stream(ticket, reply, watch, began)
             return await self._whole(reply, watch, began)
         finally:
             await reply.close()
@@ -64,7 +66,7 @@ class WireSender:
         message = parse_object(body) if problem is None else None
         return Reply(status, headers, message, usage, problem, took, took)
 
-    async def _stream(self, reply: WireReply, watch: Watch, began: float) -> Reply:
+    async def _stream(self, ticket: Ticket, reply: WireReply, watch: Watch, began: float) -> Reply:
         headers = reply.headers
         watch.headed(self._provider.read_limits(headers), ok=True)
         parser, builder = Parser(), MessageBuilder()
@@ -81,18 +83,17 @@ class WireSender:
                     watch.produced(produced)
         except ConnectionFailed as error:
             problem = _broken(error, reply.status)
-        usage = builder.usage() if builder.started else None
-        if builder.complete and problem is None:
-            self._learn(builder.produced_chars, usage)
-            return Reply(
-                reply.status, headers, builder.message(), usage, None, first, self._clock() - began, produced
+        usage = _usage_of(builder, ticket) if builder.started else None
+        problem = problem or builder.error
+        if problem is None and not builder.complete:
+            problem = Problem(
+                Fault.FAILED, STREAM_BROKEN, "the stream ended without message_stop", reply.status
             )
-        if problem is None:
-            problem = self._provider.classify(reply.status, headers, builder.trouble())
-        problem = problem or Problem(
-            Fault.FAILED, "stream_broken", "the stream ended without message_stop", 200
-        )
-        return Reply(reply.status, headers, None, usage, problem, first, self._clock() - began, produced)
+        took = self._clock() - began
+        if problem is not None:
+            return Reply(reply.status, headers, None, usage, problem, first, took, produced)
+        self._learn(builder.produced_chars, usage)
+        return Reply(reply.status, headers, builder.message(), usage, None, first, took, produced)
 
     def _learn(self, characters: int, usage: Usage | None) -> None:
         """How many characters an output token is worth, as they stream by."""
@@ -101,7 +102,10 @@ class WireSender:
             self._tokens = MEMORY * self._tokens + usage.output_tokens
 
 
+def _usage_of(builder: MessageBuilder, ticket: Ticket) -> Usage:
+    model = builder.message().get("model")
+    return usage_of(builder.usage, model if isinstance(model, str) and model else ticket.call.identity.model)
+
+
 def _broken(error: ConnectionFailed, status: int | None = None) -> Problem:
-    return Problem(
-        Fault.FAILED, "connection_error" if status is None else "stream_broken", str(error), status
-    )
+    return Problem(Fault.FAILED, "connection_error" if status is None else STREAM_BROKEN, str(error), status)

@@ -58,13 +58,13 @@ class MemoryStore:
         self._tickets[ticket] = _Held(pool, holds, marks)
         return None
 
-    def confirm(self, ticket: str) -> None:
+    def confirm(self, ticket: str, now: float) -> None:
         held = self._tickets.get(ticket)
         if held is None:
             return
         meters = self._pools.get(held.pool, {})
         for unit, mark in held.marks.items():
-            meters[unit].confirm(mark)
+            meters[unit].confirm(mark, now)
 
     def assume(self, ticket: str) -> None:
         held = self._tickets.get(ticket)
@@ -113,16 +113,22 @@ class MemoryStore:
         if isinstance(meter, OutputMeter):
             meter.produce(mark, produced, hold, now)
 
-    def refuse(self, ticket: str, unit: Unit | None, retry_after_s: float, now: float) -> None:
+    def refuse(
+        self, ticket: str, unit: Unit | None, retry_after_s: float, readings: Sequence[Reading], now: float
+    ) -> None:
         held = self._tickets.get(ticket)
         if held is None:
             return
         self.give_back(ticket, {}, now)
         meters = self._pools.get(held.pool, {})
-        for named in (unit,) if unit in meters else tuple(meters):
-            mark = held.marks.get(named) if named else None
-            if named and mark is not None:
-                meters[named].refuse(mark, retry_after_s, now)
+        shown = {reading.unit: reading for reading in readings}
+        named = [unit] if unit is not None and unit in meters else list(meters)
+        for each in named:
+            mark, reading = held.marks.get(each), shown.get(each)
+            if mark is not None:
+                remaining = reading.remaining if reading else None
+                rounding = reading.rounding if reading else 0.0
+                meters[each].refuse(mark, remaining, rounding, retry_after_s, now)
 
     def give_back(self, ticket: str, used: Mapping[Unit, float], now: float) -> None:
         held = self._tickets.pop(ticket, None)
