@@ -128,7 +128,7 @@ def test_limits_that_nobody_told_are_learnt_from_the_first_reply(
 ) -> None:
     """Cold start, burst is learnt: knowing nothing costs little. Measured: 1.02 with streams, 1.13 on average without."""
     rules = replace(USUAL, admission=admission)
-    check(runs(rules, "mixed", 500, told="nothing", stream=stream), slowness=1.15, refused=0.01)
+    check(runs(rules, "mixed", 600, told="nothing", stream=stream), slowness=1.15, refused=0.01)
 
 
 def test_output_that_the_provider_reserves_is_noticed() -> None:
