@@ -1,0 +1,350 @@
+"""The API server that headway is measured against: POST /v1/messages with limits of its own, GET /stats with its books.
+
+Independent of headway and of its emulator (see `quota`). Light, so that it is not what is measured: a bare asyncio
+protocol, uvloop where it is there, one clock tick for all streams, SSE events of a stream put together every 150 ms.
+
+What a call takes is in its prompt: `out=123` is the length of the reply, and the input is counted from the text by a
+tokenizer of our own, which no estimate fits exactly.
+
+    python benchmarks/origin.py --burst 5 --admit fit --output produced
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import random
+import re
+import resource
+import sys
+import time
+import zlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from quota import UNITS, Bucket, Quota, Refusal, Run
+
+TICK_S, BATCH_S = 0.05, 0.15
+REFUSAL_S = 0.02
+CHARACTERS_A_TOKEN = 4.4
+TEXT = (
+    "the river runs slow under the old bridge and nobody counts the boats that pass before noon " * 400
+).encode()
+_OUT = re.compile(rb"\bout=(\d+)")
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.I)
+_NAMES = {"requests": "requests", "input_tokens": "input-tokens", "output_tokens": "output-tokens"}
+
+
+@dataclass(slots=True)
+class Settings:
+    """How this server behaves. Shares are of all requests."""
+
+    quota: Quota
+    first_token_s: float = 0.5
+    tokens_per_s: float = 60.0
+    head: str = "first"
+    overloaded: float = 0.0
+    resets: float = 0.0
+    cuts: float = 0.0
+    random: random.Random = field(default_factory=lambda: random.Random(1))
+
+
+def input_tokens(text: str) -> int:
+    """A tokenizer of our own: words of up to seven letters are one token, and each text has a grain of its own (8 %)."""
+    count = sum(-(-len(word) // 7) for word in text.split())
+    grain = random.Random(zlib.crc32(text.encode())).gauss(0.0, 0.08)
+    return 8 + max(1, round(count * math.exp(grain)))
+
+
+def takes(body: dict[str, Any]) -> tuple[int, int, int]:
+    """Input tokens, output tokens and `max_tokens` of a request."""
+    text = "".join(message["content"] for message in body["messages"])
+    most = int(body["max_tokens"])
+    match = _OUT.search(text.encode())
+    return input_tokens(text), min(most, int(match[1]) if match else 100), most
+
+
+class Api(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.data = b""
+        self.key = 0
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.server.drop(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.data = data = self.data + data if self.data else data
+        head = data.find(b"\r\n\r\n")
+        if head < 0:
+            return
+        match = _LENGTH.search(data, 0, head + 2)
+        end = head + 4 + (int(match[1]) if match else 0)
+        if len(data) < end:
+            return
+        self.data = data[end:]
+        if data.startswith(b"GET /stats"):
+            self.reply(200, json.dumps(self.server.books()).encode())
+        elif data.startswith(b"POST /v1/messages"):
+            self.server.take(self, json.loads(data[head + 4 : end]))
+        else:
+            self.reply(404, b'{"type":"error","error":{"type":"not_found_error","message":"no such path"}}')
+
+    def reply(self, status: int, body: bytes, headers: str = "") -> None:
+        """A whole reply with a JSON body."""
+        if not self.transport.is_closing():
+            head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{headers}content-length: {len(body)}\r\n\r\n"
+            self.transport.write(head.encode() + body)
+
+    def chunk(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """A reply under way. `cut_at` is the output at which it breaks off."""
+
+    api: Api
+    key: int
+    run: Run
+    head: str
+    model: str
+    is_sse: bool
+    cut_at: float
+    began: bool = False
+    told: int = 0
+    next_at: float = 0.0
+
+
+class Server:
+    """Admits, keeps the clock, and writes what is due."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.quota = settings.quota
+        self.streams: dict[int, Stream] = {}
+        self.serial = 0
+        self.faults = {"overloaded": 0, "reset": 0, "cut": 0}
+        self.requests = 0
+
+    def take(self, api: Api, body: dict[str, Any]) -> None:
+        """Decide on a request."""
+        now, settings, draw = time.monotonic(), self.settings, self.settings.random.random()
+        self.requests += 1
+        self.serial += 1
+        request_id = f"request-id: req_{self.serial:08d}\r\n"
+        if draw < settings.overloaded:
+            self.faults["overloaded"] += 1
+            self._error(api, 529, "overloaded_error", "Overloaded", request_id)
+            return
+        if draw < settings.overloaded + settings.resets:
+            self.faults["reset"] += 1
+            api.transport.abort()
+            return
+        spent_in, spent_out, most = takes(body)
+        first_s = settings.first_token_s * settings.random.lognormvariate(0.0, 0.35)
+        speed = settings.tokens_per_s * settings.random.uniform(0.85, 1.15)
+        run = Run(spent_in, spent_out, most, now + first_s, speed)
+        refusal = self.quota.let_in(self.serial, run, now)
+        headers = request_id + self._limits()
+        if refusal is not None:
+            self._refuse(api, refusal, body, headers)
+            return
+        cut_at = math.inf
+        if draw > 1.0 - settings.cuts:
+            self.faults["cut"] += 1
+            cut_at = spent_out * 0.6
+        api.key = self.serial
+        stream = Stream(api, api.key, run, headers, body["model"], bool(body.get("stream")), cut_at)
+        self.streams[api.key] = stream
+        if stream.is_sse and settings.head == "admit":
+            self._begin(stream)
+
+    def tick(self) -> None:
+        """Move every running reply on."""
+        now = time.monotonic()
+        self.quota.advance(now)
+        for stream in list(self.streams.values()):
+            if now < stream.run.first_at:
+                continue
+            done = stream.run.produced >= stream.run.output
+            if stream.run.produced >= stream.cut_at:
+                self._finish(stream, now, broken=True)
+            elif done or now >= stream.next_at:
+                stream.next_at = now + BATCH_S
+                if stream.is_sse:
+                    self._tell(stream, done=done)
+                if done:
+                    self._finish(stream, now)
+
+    def drop(self, api: Api) -> None:
+        """The client is gone: it stops producing."""
+        if self.streams.pop(api.key, None) is not None:
+            self.quota.end(api.key, time.monotonic(), broken=True)
+
+    def books(self) -> dict[str, Any]:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        own = {
+            "requests": self.requests,
+            "faults": self.faults,
+            "origin_cpu_s": round(used.ru_utime + used.ru_stime, 2),
+        }
+        return self.quota.books() | own
+
+    def _finish(self, stream: Stream, now: float, *, broken: bool = False) -> None:
+        del self.streams[stream.key]
+        self.quota.end(stream.key, now, broken=broken)
+        if broken:
+            stream.api.transport.abort()
+        elif not stream.is_sse:
+            stream.api.reply(200, json.dumps(_message(stream)).encode(), stream.head)
+
+    def _begin(self, stream: Stream) -> None:
+        stream.began = True
+        kind = "content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n"
+        if not stream.api.transport.is_closing():
+            stream.api.transport.write(f"HTTP/1.1 200 OK\r\n{kind}{stream.head}\r\n".encode())
+
+    def _tell(self, stream: Stream, *, done: bool) -> None:
+        if not stream.began:
+            self._begin(stream)
+        events = b""
+        if not stream.told:
+            opening = _message(stream) | {"content": [], "stop_reason": None}
+            opening["usage"] = {"input_tokens": stream.run.input, "output_tokens": 1}
+            block = {"type": "text", "text": ""}
+            events = _event("message_start", message=opening)
+            events += _event("content_block_start", index=0, content_block=block)
+        end = int(stream.run.produced * CHARACTERS_A_TOKEN) + 1
+        text = _text(stream.told, end)
+        stream.told = end
+        events += _event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
+        if done:
+            usage = {"output_tokens": stream.run.output}
+            events += _event("content_block_stop", index=0)
+            events += _event(
+                "message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage=usage
+            )
+            events += _event("message_stop")
+        stream.api.chunk(events)
+        if done and not stream.api.transport.is_closing():
+            stream.api.transport.write(b"0\r\n\r\n")
+
+    def _refuse(self, api: Api, refusal: Refusal, body: dict[str, Any], headers: str) -> None:
+        amount = self.quota.buckets[refusal.unit].amount
+        text = (
+            f"This request would exceed your organization's rate limit of {amount:,.0f} "
+            f"{refusal.unit.replace('_', ' ')} per minute (org: 00000000-0000-0000-0000-000000000000, "
+            f"model: {body['model']})."
+        )
+        extra = f"retry-after: {refusal.retry_after}\r\nx-should-retry: true\r\n"
+        self._error(api, 429, "rate_limit_error", text, headers + extra)
+
+    def _error(self, api: Api, status: int, kind: str, text: str, headers: str) -> None:
+        body = json.dumps({"type": "error", "error": {"type": kind, "message": text}}).encode()
+        asyncio.get_running_loop().call_later(REFUSAL_S, api.reply, status, body, headers)
+
+    def _limits(self) -> str:
+        lines, at = [], datetime.now(UTC)
+        total, left, latest = 0.0, 0, at
+        for unit in UNITS:
+            bucket, name = self.quota.buckets[unit], f"anthropic-ratelimit-{_NAMES[unit]}"
+            remaining = self.quota.remaining(unit)
+            full_at = at + timedelta(seconds=(bucket.size - bucket.level) / bucket.rate)
+            lines.append(f"{name}-limit: {bucket.amount:.0f}\r\n{name}-remaining: {remaining}\r\n")
+            lines.append(f"{name}-reset: {full_at:%Y-%m-%dT%H:%M:%SZ}\r\n")
+            if unit != "requests":
+                total, left, latest = total + bucket.amount, left + remaining, max(latest, full_at)
+        name = "anthropic-ratelimit-tokens"
+        lines.append(f"{name}-limit: {total:.0f}\r\n{name}-remaining: {left}\r\n")
+        lines.append(f"{name}-reset: {latest:%Y-%m-%dT%H:%M:%SZ}\r\n")
+        return "".join(lines)
+
+
+def _message(stream: Stream) -> dict[str, Any]:
+    return {
+        "id": f"msg_{stream.key:08d}",
+        "type": "message",
+        "role": "assistant",
+        "model": stream.model,
+        "content": [{"type": "text", "text": _text(0, int(stream.run.output * CHARACTERS_A_TOKEN))}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": stream.run.input, "output_tokens": stream.run.output},
+    }
+
+
+def _text(start: int, end: int) -> str:
+    return TEXT[start % 18_000 : start % 18_000 + end - start].decode()
+
+
+def _event(name: str, **fields: Any) -> bytes:
+    return f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n".encode()
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until standard input closes."""
+    server, loop = Server(settings), asyncio.get_running_loop()
+    listener = await loop.create_server(lambda: Api(server), "127.0.0.1", 0, backlog=1024)
+    print(listener.sockets[0].getsockname()[1], flush=True)
+    gone = asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), gone.set)
+    ticks = 0
+    while not gone.is_set():
+        await asyncio.sleep(TICK_S)
+        server.tick()
+        ticks += 1
+        if not ticks % 20:
+            server.quota.sample(time.monotonic())
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    amounts = dict(zip(UNITS, (arguments.rpm, arguments.itpm, arguments.otpm), strict=True))
+    buckets = {
+        unit: Bucket(amount, max(1.0, amount / 60 * arguments.burst)) for unit, amount in amounts.items()
+    }
+    return Settings(
+        Quota(buckets, arguments.admit, arguments.output, arguments.overstate),
+        head=arguments.head,
+        overloaded=arguments.overloaded,
+        resets=arguments.resets,
+        cuts=arguments.cuts,
+        random=random.Random(arguments.seed),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rpm", type=float, default=1_200)
+    parser.add_argument("--itpm", type=float, default=600_000)
+    parser.add_argument("--otpm", type=float, default=240_000)
+    parser.add_argument("--burst", type=float, default=5.0, help="seconds of refill that a full bucket holds")
+    parser.add_argument("--admit", choices=("fit", "debt"), default="fit")
+    parser.add_argument("--output", choices=("produced", "end", "start", "reserved"), default="produced")
+    parser.add_argument("--head", choices=("first", "admit"), default="first", help="when headers are sent")
+    parser.add_argument("--overstate", action="store_true", help="`remaining` as if buckets held a minute")
+    parser.add_argument("--overloaded", type=float, default=0.0)
+    parser.add_argument("--resets", type=float, default=0.0)
+    parser.add_argument("--cuts", type=float, default=0.0)
+    parser.add_argument("--seed", type=int, default=1)
+    settings = settings_of(parser.parse_args())
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(serve(settings))
+    else:
+        uvloop.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,336 @@
+"""Bulk jobs through `headway run` against our own API server, and through what people run instead.
+
+Time is until the last call is let in, the bound `max over limits of (need - burst) / rate`; both are read at the server.
+In the mode `reserved` the bound is that of a client who knows every length and sends as soon as the buckets allow.
+
+    python benchmarks/pacing.py [ROW ...]     run these rows (default: all); JSON lines go to benchmarks/results/
+    python benchmarks/pacing.py --list        the rows
+    python benchmarks/pacing.py --table       the table of what was run, medians, as Markdown
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import heapq
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import work
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "pacing.jsonl"
+RATES = (1_200 / 60, 600_000 / 60, 240_000 / 60)
+LIMITS = "requests=1200/min,input_tokens=600k/min,output_tokens=240k/min"
+TTFT_S, TOKENS_PER_S = 0.5, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measurement. `most` is the ratio to reach, `refusals` the share of calls that may meet a 429."""
+
+    kind: str
+    most: float | None = None
+    refusals: float | None = None
+    client: str = "headway"
+    lines: int = 1_500
+    burst: int = 5
+    admit: str = "fit"
+    output: str = "produced"
+    limits: bool = True
+    known_burst: bool = False
+    origin: tuple[str, ...] = ()
+    run: tuple[str, ...] = ()
+
+
+FAULTS = ("--overloaded", "0.05", "--resets", "0.01", "--cuts", "0.01")
+ROWS = {
+    "mixed": Row("mixed", 1.05, 0.002),
+    "mixed-debt": Row("mixed", 1.05, 0.002, admit="debt"),
+    "mixed-60s": Row("mixed", 1.05, 0.002, burst=60),
+    "mixed-60s-debt": Row("mixed", 1.05, 0.002, burst=60, admit="debt"),
+    "mixed-known": Row("mixed", 1.05, 0.002, known_burst=True),
+    "mixed-60s-known": Row("mixed", 1.05, 0.002, burst=60, known_burst=True),
+    "output-bound": Row("output-bound", 1.06, 0.002),
+    "output-bound-debt": Row("output-bound", 1.06, 0.002, admit="debt"),
+    "output-bound-known": Row("output-bound", 1.06, 0.002, known_burst=True),
+    "short": Row("short", 1.05, 0.002),
+    "short-known": Row("short", 1.05, 0.002, known_burst=True),
+    "mixed-learnt": Row("mixed", 1.15, 0.01, limits=False),
+    "output-bound-learnt": Row("output-bound", 1.15, 0.01, limits=False),
+    "short-learnt": Row("short", 1.15, 0.01, limits=False),
+    "two-kinds": Row("two-kinds", 1.08),
+    "two-kinds-debt": Row("two-kinds", 1.08, admit="debt"),
+    "reserved": Row("reserved", 1.10, output="reserved"),
+    "faults": Row("mixed", 1.15, origin=FAULTS),
+    # beyond the promises
+    "mixed-overstated": Row("mixed", origin=("--overstate",)),
+    "mixed-whole": Row("mixed", run=("--no-stream",)),
+    "mixed-charged-at-end": Row("mixed", output="end"),
+    "output-bound-charged-at-end": Row("output-bound", output="end"),
+    "output-bound-charged-at-start": Row("output-bound", output="start"),
+    "mixed-head-at-once": Row("mixed", origin=("--head", "admit")),
+    # for scale
+    "600": Row("mixed", lines=600),
+    "600-sdk-64": Row("mixed", client="sdk-64", lines=600),
+    "600-sdk-16": Row("mixed", client="sdk-16", lines=600),
+    "600-sleep-10": Row("mixed", client="sleep-10", lines=600),
+    "600-pacer": Row("mixed", client="pacer", lines=600),
+    "600-short": Row("short", lines=600),
+    "600-short-sdk-64": Row("short", client="sdk-64", lines=600),
+}
+
+
+def bound_of(row: Row, needs: list[work.Draw]) -> tuple[float, str]:
+    """Seconds that no client can beat, and the limit that says so."""
+    total = (len(needs), sum(need[0] for need in needs), sum(need[1] for need in needs))
+    seconds = [
+        max(0.0, (need - max(1.0, rate * row.burst)) / rate) for need, rate in zip(total, RATES, strict=True)
+    ]
+    bound = max(seconds)
+    unit = ("requests", "input", "output")[seconds.index(bound)]
+    if row.output == "reserved":
+        return max(bound, reserved_bound(row, needs)), f"{unit}, reserved"
+    return bound, unit
+
+
+def reserved_bound(row: Row, needs: list[work.Draw]) -> float:
+    """When the last call goes if each goes as soon as it fits, in file order, with all lengths known."""
+    sizes = [max(1.0, rate * row.burst) for rate in RATES]
+    levels, now = list(sizes), 0.0
+    running: list[tuple[float, int]] = []
+
+    def on(to: float) -> None:
+        nonlocal now
+        levels[:] = [min(s, at + r * (to - now)) for s, at, r in zip(sizes, levels, RATES, strict=True)]
+        now = to
+
+    for spent_in, out, most in needs:
+        charge = (1.0, float(spent_in), float(most))
+        while any(level < part - 1e-9 for level, part in zip(levels, charge, strict=True)):
+            waits = [(p - at) / r for at, p, r in zip(levels, charge, RATES, strict=True)]
+            ready = now + max(waits)
+            if running and running[0][0] < ready:
+                at_s, back = heapq.heappop(running)
+                on(max(at_s, now))
+                levels[2] = min(sizes[2], levels[2] + back)
+            else:
+                on(ready)
+        levels[:] = [at - part for at, part in zip(levels, charge, strict=True)]
+        heapq.heappush(running, (now + TTFT_S + out / TOKENS_PER_S, most - out))
+    return now
+
+
+@contextlib.contextmanager
+def origin(row: Row) -> Iterator[str]:
+    """The API server in a process of its own; its URL."""
+    settings = ("--burst", str(row.burst), "--admit", row.admit, "--output", row.output, *row.origin)
+    command = [sys.executable, str(HERE / "origin.py"), *settings]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.communicate(timeout=10)
+
+
+def client_command(row: Row, url: str, job: Path) -> list[str]:
+    if row.client != "headway":
+        return [sys.executable, str(HERE / "baselines.py"), row.client, url, str(job)]
+    headway = str(Path(sys.executable).with_name("headway"))
+    command = [headway, "run", str(job), "-o", str(job.with_name("out.jsonl")), "--json", "--base-url", url]
+    command += ["--ledger", str(job.with_name("ledger.sqlite3")), *row.run]
+    command += ["--limits", LIMITS] if row.limits else []
+    return command + (["--burst", f"{row.burst}s"] if row.known_burst else [])
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Run one row."""
+    row = ROWS[name]
+    with tempfile.TemporaryDirectory() as folder, origin(row) as url:
+        job = Path(folder) / "job.jsonl"
+        needs = work.write(job, row.kind, row.lines)
+        bound, unit = bound_of(row, needs)
+        home = {"HOME": folder, "XDG_DATA_HOME": folder, "XDG_STATE_HOME": folder, "XDG_CACHE_HOME": folder}
+        environment = {**os.environ, **home, "ANTHROPIC_API_KEY": "none"}
+        load, busy = os.getloadavg()[0], _busy_s()
+        began, cpu = time.monotonic(), _children_cpu_s()
+        command = client_command(row, url, job)
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        took, cpu = time.monotonic() - began, _children_cpu_s() - cpu
+        with urllib.request.urlopen(f"{url}/stats") as answer:
+            books = json.load(answer)
+        lost, twice = (
+            lost_of(job)
+            if row.client == "headway"
+            else (json.loads(ended.stdout or '{"lost": -1}')["lost"], 0)
+        )
+        others = _busy_s() - busy - cpu - books["origin_cpu_s"]
+    refused = sum(books["refused"].values())
+    summary = json.loads(ended.stdout) if row.client == "headway" and ended.stdout else {}
+    return {
+        "row": name,
+        "last_admitted_s": books["last_admitted_s"],
+        "bound_s": round(bound, 2),
+        "binds": unit,
+        "ratio": round(books["last_admitted_s"] / bound, 4) if bound else None,
+        "refused_429": refused,
+        "refused_share": round(refused / row.lines, 5),
+        "refused_by": books["refused"],
+        "lost": lost,
+        "twice": twice,
+        "attempts": books["requests"],
+        "faults": books["faults"],
+        "spilt_s": books["spilt_s"],
+        "most_live": books["most_live"],
+        "whole_s": round(took, 1),
+        "client_cpu_s": round(cpu, 2),
+        "origin_cpu_s": books["origin_cpu_s"],
+        "others_cpu_s": round(others, 1),
+        "load": round(load, 2),
+        "exit": ended.returncode,
+        "headway_bound_s": summary.get("bound_s"),
+        "capacity": {limit["unit"]: limit["capacity"] for limit in summary.get("limits", ())},
+        "errors": ended.stderr[-400:] if ended.returncode else "",
+        "log": books["log"][:40],
+        "course": books["course"],
+        **machine(),
+    }
+
+
+def lost_of(job: Path) -> tuple[int, int]:
+    """Lines without a succeeded result, and results beyond the first of a line."""
+    wanted = {json.loads(line)["custom_id"] for line in job.open(encoding="utf-8")}
+    output = job.with_name("out.jsonl")
+    results = [json.loads(line) for line in output.open(encoding="utf-8")] if output.exists() else []
+    good = {each["custom_id"] for each in results if each["result"]["type"] == "succeeded"}
+    return len(wanted - good), len(results) - len({each["custom_id"] for each in results})
+
+
+def machine() -> dict[str, Any]:
+    """Where and of what this was measured."""
+    git = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
+    )
+    return {
+        "commit": git.stdout.strip(),
+        "python": platform.python_version(),
+        "machine": f"{os.cpu_count()} cores, {_model()}",
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _model() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _busy_s() -> float:
+    """CPU seconds of the whole machine that were not idle (0 where the system does not say)."""
+    with contextlib.suppress(OSError):
+        user, nice, system = Path("/proc/stat").read_text().split()[1:4]
+        return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+def _children_cpu_s() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def is_reached(row: Row, result: dict[str, Any]) -> bool:
+    """Whether the row's numbers are met, and nothing was lost or done twice."""
+    return (
+        (row.most is None or result["ratio"] <= row.most)
+        and (row.refusals is None or result["refused_share"] <= row.refusals)
+        and not result["lost"]
+        and not result["twice"]
+    )
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Medians a row, as Markdown."""
+    head = "| row | bound s | time s | ratio | to reach | 429s | lost | attempts | client CPU s | runs |"
+    out = [head, "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
+    for name, row in ROWS.items():
+        of_row = [each for each in results if each["row"] == name]
+        if not of_row:
+            continue
+
+        def mid(key: str, of_row: list[dict[str, Any]] = of_row) -> float:
+            return statistics.median(each[key] for each in of_row)
+
+        goal = f"≤ {row.most}" if row.most else ""
+        missed = (
+            " **missed**"
+            if row.most
+            and not is_reached(
+                row, {**of_row[0], **{key: mid(key) for key in ("ratio", "refused_share", "lost", "twice")}}
+            )
+            else ""
+        )
+        out.append(
+            f"| {name} | {mid('bound_s'):.1f} | {mid('last_admitted_s'):.1f} | {mid('ratio'):.3f}{missed} | {goal} "
+            f"| {mid('refused_429'):g} ({mid('refused_share'):.2%}) | {mid('lost'):g} | {mid('attempts'):g} "
+            f"| {mid('client_cpu_s'):.1f} | {len(of_row)} |"
+        )
+    return "\n".join(out)
+
+
+def brief(result: dict[str, Any]) -> str:
+    keep = (
+        "row",
+        "last_admitted_s",
+        "bound_s",
+        "binds",
+        "ratio",
+        "refused_429",
+        "refused_by",
+        "lost",
+        "attempts",
+    )
+    keep += ("spilt_s", "client_cpu_s", "others_cpu_s", "load", "exit")
+    return json.dumps({key: result[key] for key in keep})
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Bulk jobs against our own API server.")
+    parser.add_argument("rows", nargs="*", help="default: all")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--since", default="", help="for --table: only results from this UTC time on")
+    arguments = parser.parse_args()
+    if arguments.list:
+        print("\n".join(ROWS))
+        return 0
+    if arguments.table:
+        found = [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()]
+        print(table([each for each in found if each["at"] >= arguments.since]))
+        return 0
+    RESULTS.parent.mkdir(exist_ok=True)
+    met = True
+    for name in arguments.rows or ROWS:
+        result = measure(name)
+        met = met and is_reached(ROWS[name], result)
+        with RESULTS.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(result) + "\n")
+        print(brief(result), flush=True)
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
