@@ -1,0 +1,279 @@
+"""Rules of the line: who is next, and that it is fair."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.core.call import Class
+from headway.core.line import Line, Place
+from world import a_call
+
+
+def place(name: str, *, tenant: str = "a", class_: Class = Class.STANDARD, weight: float = 1.0) -> Place:
+    return Place(a_call(name, tenant=tenant, class_=class_, weight=weight), 0.0)
+
+
+def serve(line: Line, cost: float = 1.0) -> str:
+    return line.serve(cost).call.id
+
+
+def test_an_empty_line_has_no_head() -> None:
+    line = Line()
+    assert line.head() is None
+    assert len(line) == 0
+
+
+def test_a_tenants_calls_go_first_come_first_served() -> None:
+    line = Line()
+    for name in "123":
+        line.join(place(name))
+    assert [serve(line) for _ in range(3)] == ["1", "2", "3"]
+
+
+def test_the_head_is_who_is_served_next() -> None:
+    line = Line()
+    for name, tenant in (("1", "a"), ("2", "b"), ("3", "a")):
+        line.join(place(name, tenant=tenant))
+    while (head := line.head()) is not None:
+        assert line.serve(1.0) is head
+
+
+def test_tenants_take_turns() -> None:
+    line = Line()
+    for number in range(3):
+        line.join(place(f"a{number}", tenant="a"))
+    for number in range(3):
+        line.join(place(f"b{number}", tenant="b"))
+    served = [serve(line)[0] for _ in range(6)]
+    assert sorted(served[:2]) == sorted(served[2:4]) == sorted(served[4:]) == ["a", "b"]
+
+
+def test_a_tenant_of_twice_the_weight_gets_twice_the_service() -> None:
+    line = Line()
+    for number in range(60):
+        line.join(place(f"a{number}", tenant="a", weight=2.0))
+        line.join(place(f"b{number}", tenant="b", weight=1.0))
+    served = [serve(line)[0] for _ in range(60)]
+    assert served.count("a") == pytest.approx(40, abs=2)
+
+
+def test_large_calls_count_for_more_than_small_ones() -> None:
+    """Token-weighted: a tenant of calls ten times as large gets a tenth as many."""
+    line = Line()
+    for number in range(100):
+        line.join(place(f"a{number}", tenant="a"))
+        line.join(place(f"b{number}", tenant="b"))
+    served = []
+    for _ in range(66):
+        head = line.head()
+        assert head is not None
+        served.append(serve(line, 10.0 if head.call.tenant == "a" else 1.0)[0])
+    assert served.count("b") == pytest.approx(10 * served.count("a"), abs=11)
+
+
+@pytest.mark.parametrize("place_in_line", ["first", "middle", "last"])
+def test_anyone_can_leave_from_anywhere(place_in_line: str) -> None:
+    line = Line()
+    places = {name: place(name) for name in ("first", "middle", "last")}
+    for one in places.values():
+        line.join(one)
+    assert line.leave(places[place_in_line])
+    assert len(line) == 2
+    assert [serve(line), serve(line)] == [name for name in places if name != place_in_line]
+    assert line.head() is None
+
+
+def test_leaving_twice_or_after_service_says_no() -> None:
+    line, one, other = Line(), place("1"), place("2")
+    line.join(one)
+    line.join(other)
+    assert line.leave(one)
+    assert not line.leave(one)
+    line.serve(1.0)
+    assert not line.leave(other)
+    assert len(line) == 0
+
+
+def test_whoever_leaves_is_not_charged() -> None:
+    line = Line()
+    gone = place("gone", tenant="a")
+    for one in (gone, place("a1", tenant="a"), place("b1", tenant="b"), place("b2", tenant="b")):
+        line.join(one)
+    line.leave(gone)
+    assert sorted([serve(line), serve(line)]) == ["a1", "b1"]
+
+
+def test_a_class_above_goes_first() -> None:
+    line = Line()
+    for class_ in (Class.BULK, Class.STANDARD, Class.INTERACTIVE):
+        line.join(place(class_.value, class_=class_))
+    assert [serve(line) for _ in range(3)] == ["interactive", "standard", "bulk"]
+
+
+@pytest.mark.parametrize("served_before", [0, 1, 7, 500])
+def test_an_interactive_call_waits_at_most_one_service_behind_a_bulk_backlog(served_before: int) -> None:
+    line = Line()
+    for number in range(600):
+        line.join(place(f"bulk{number}", class_=Class.BULK, tenant=f"t{number % 3}"))
+    for _ in range(served_before):
+        line.serve(30.0)
+    line.join(place("now", class_=Class.INTERACTIVE))
+    assert "now" in {serve(line), serve(line)}
+
+
+def test_bulk_is_not_starved_by_calls_above_it() -> None:
+    """Bulk gets one service in about a hundred beside interactive calls that never end, one in ten beside standard ones."""
+    for class_, most in ((Class.INTERACTIVE, 110), (Class.STANDARD, 12)):
+        line = Line()
+        for number in range(200):
+            line.join(place(f"bulk{number}", class_=Class.BULK))
+        since = longest = 0
+        for number in range(1000):
+            line.join(place(f"{number}", class_=class_))
+            since = 0 if serve(line).startswith("bulk") else since + 1
+            longest = max(longest, since)
+        assert longest <= most
+
+
+def test_a_tenant_that_comes_back_does_not_catch_up() -> None:
+    line = Line()
+    line.join(place("a0", tenant="a"))
+    serve(line)
+    for number in range(50):
+        line.join(place(f"b{number}", tenant="b"))
+    for _ in range(30):
+        serve(line)
+    for number in range(20):
+        line.join(place(f"a{number}", tenant="a"))
+    served = [serve(line)[0] for _ in range(10)]
+    assert served.count("b") >= 4
+
+
+def test_a_tenant_that_comes_back_does_not_pay_for_having_been_alone() -> None:
+    line = Line()
+    for number in range(30):
+        line.join(place(f"a{number}", tenant="a"))
+        serve(line)
+    for number in range(10):
+        line.join(place(f"b{number}", tenant="b"))
+        line.join(place(f"a{number}", tenant="a"))
+    served = [serve(line)[0] for _ in range(10)]
+    assert served.count("a") >= 4
+
+
+def test_a_class_that_comes_back_does_not_pay_for_having_been_alone() -> None:
+    line = Line()
+    for number in range(200):
+        line.join(place(f"i{number}", class_=Class.INTERACTIVE))
+        serve(line, 100.0)
+    for number in range(5):
+        line.join(place(f"bulk{number}", class_=Class.BULK))
+    line.join(place("i", class_=Class.INTERACTIVE))
+    assert "i" in {serve(line), serve(line)}
+
+
+# --- properties ---------------------------------------------------------------------------------------------------
+
+TENANTS = "abc"
+# What happens: a tenant's call of some cost arrives, or the head is served.
+HAPPENINGS = st.lists(
+    st.one_of(st.none(), st.tuples(st.sampled_from(TENANTS), st.integers(1, 20))), max_size=120
+)
+
+
+@given(HAPPENINGS)
+def test_backlogged_tenants_of_equal_weight_get_equal_service_within_one_maximal_request(
+    happenings: list[tuple[str, int] | None],
+) -> None:
+    """Whatever arrives when: while two tenants both wait, neither gets more than one maximal request ahead of the other.
+
+    What the other was served last before they met counts for the other: it was taken out of the line before there was a
+    choice.
+    """
+    line, most, serial = Line(), 20.0, 0
+    costs: dict[str, float] = {}
+    waiting: dict[str, int] = defaultdict(int)
+    got: dict[str, float] = defaultdict(float)
+    last: dict[str, float] = defaultdict(float)
+    since: dict[tuple[str, str], tuple[float, float, float]] = {}
+    for happening in [*happenings, *([None] * len(happenings))]:
+        if happening is None:
+            if not len(line):
+                continue
+            served = line.head()
+            assert served is not None
+            line.serve(costs[served.call.id])
+            tenant = served.call.tenant
+            waiting[tenant] -= 1
+            got[tenant] += costs[served.call.id]
+            last[tenant] = costs[served.call.id]
+        else:
+            tenant, cost = happening
+            serial += 1
+            costs[str(serial)] = float(cost)
+            waiting[tenant] += 1
+            line.join(place(str(serial), tenant=tenant))
+        for one in TENANTS:
+            for other in TENANTS:
+                if not (waiting[one] and waiting[other]):
+                    since.pop((one, other), None)
+                    continue
+                start = since.setdefault((one, other), (got[one], got[other], last[other]))
+                ahead = (got[one] - start[0]) - (got[other] - start[1])
+                assert ahead <= most + start[2]
+
+
+@given(st.lists(st.tuples(st.sampled_from(TENANTS), st.integers(1, 20)), min_size=1, max_size=80))
+def test_tenants_that_all_wait_from_the_start_are_served_within_one_maximal_request(
+    arrivals: list[tuple[str, int]],
+) -> None:
+    line = Line()
+    costs = {str(number): float(cost) for number, (_, cost) in enumerate(arrivals)}
+    waiting: dict[str, int] = defaultdict(int)
+    got: dict[str, float] = defaultdict(float)
+    for number, (tenant, _) in enumerate(arrivals):
+        line.join(place(str(number), tenant=tenant))
+        waiting[tenant] += 1
+    while (head := line.head()) is not None:
+        line.serve(costs[head.call.id])
+        got[head.call.tenant] += costs[head.call.id]
+        waiting[head.call.tenant] -= 1
+        backlogged = [got[tenant] for tenant in waiting if waiting[tenant]]
+        assert max(backlogged, default=0.0) - min(backlogged, default=0.0) <= max(costs.values())
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["join", "join", "serve", "leave"]),
+            st.sampled_from(TENANTS),
+            st.sampled_from(list(Class)),
+            st.integers(0, 30),
+        ),
+        max_size=80,
+    )
+)
+def test_everyone_who_joined_is_served_or_left_exactly_once_in_order_within_tenant_and_class(
+    acts: list[tuple[str, str, Class, int]],
+) -> None:
+    line = Line()
+    shadow: dict[tuple[str, Class], list[Place]] = defaultdict(list)
+    for number, (act, tenant, class_, pick) in enumerate(acts):
+        inside = [one for queue in shadow.values() for one in queue]
+        if act == "join":
+            one = place(str(number), tenant=tenant, class_=class_)
+            line.join(one)
+            shadow[tenant, class_].append(one)
+        elif act == "leave" and inside:
+            one = inside[pick % len(inside)]
+            assert line.leave(one)
+            shadow[one.call.tenant, one.call.class_].remove(one)
+        elif act == "serve" and inside:
+            one = line.serve(float(pick))
+            assert shadow[one.call.tenant, one.call.class_].pop(0) is one
+        assert len(line) == sum(len(queue) for queue in shadow.values())
+        assert set(map(id, line.places())) == {id(one) for queue in shadow.values() for one in queue}
