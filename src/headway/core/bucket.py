@@ -28,10 +28,14 @@ ASSUMED_BURST_S = 2.0  # where no header ever tells; the burst of real APIs is n
 
 @dataclass(frozen=True, slots=True)
 class Belief:
-    """What the bucket was believed to hold right after an admission; `shift` dates the corrections made by then."""
+    """What the bucket was believed to hold right after an admission.
+
+    `shift` and `given` date it: the corrections made by then, and what the provider had given back.
+    """
 
     content: float
-    shift: float
+    shift: float = 0.0
+    given: float = 0.0
 
 
 class Bucket:
@@ -39,6 +43,7 @@ class Bucket:
 
     __slots__ = (
         "_at",
+        "_given",
         "_is_measured",
         "_shift",
         "_top",
@@ -65,7 +70,7 @@ class Bucket:
         self._is_measured = False
         self._widened_at = float("-inf")
         self._at = self._unlocked_at = now
-        self._shift = 0.0
+        self._shift = self._given = 0.0
 
     @property
     def content(self) -> float:
@@ -98,7 +103,12 @@ class Bucket:
         if self.spare == 0.0 and (self.capacity > 0.0 or self._is_measured):
             self.level = min(self.level, self.capacity)
         self.level -= amount
-        return Belief(self.content, self._shift)
+        return Belief(self.content, self._shift, self._given)
+
+    def give(self, amount: float) -> None:
+        """The provider gives `amount` back now. (`shift` is for what was true all the time, and is learnt late.)"""
+        self.level = min(self.level + amount, self.open_capacity)
+        self._given += amount
 
     def shift(self, amount: float) -> None:
         """Correct the content by `amount`, learnt late about the past.
@@ -162,6 +172,9 @@ class Bucket:
         off = self.surprise(then, remaining)
         if self.limit.burst is None:
             self.capacity = max(self.capacity, min(self._top, remaining - self.overstated - rounding))
+        above += max(
+            self._given - then.given, 0.0
+        )  # which may have come before the call had arrived, or after
         if off < -below:
             self.shift(off + below)
         elif off > above:

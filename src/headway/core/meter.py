@@ -37,14 +37,20 @@ class Hold:
 
 
 class Mark:
-    """What one ticket has on one meter: its hold, what the meter believed when it was taken, and held beside it."""
+    """What one ticket has on one meter: its hold, what the meter believed when it was taken, and held beside it.
 
-    __slots__ = ("beside", "hold", "produced", "then")
+    `was_reserved` is whether output was believed to be reserved then.
+    """
 
-    def __init__(self, hold: Hold, then: tuple[Belief, ...], beside: float = 0.0) -> None:
+    __slots__ = ("beside", "hold", "produced", "then", "was_reserved")
+
+    def __init__(
+        self, hold: Hold, then: tuple[Belief, ...], beside: float = 0.0, was_reserved: bool = False
+    ) -> None:
         self.hold = hold
         self.then = then
         self.beside = beside
+        self.was_reserved = was_reserved
         self.produced = 0.0
 
 
@@ -78,7 +84,7 @@ class StartMeter:
         """Take over a call that was admitted before the limit was known; the provider has charged it already."""
         self.in_flight += hold.need
         self._variance += hold.variance
-        return Mark(hold, (Belief(self.bucket.content, 0.0),))
+        return Mark(hold, (Belief(self.bucket.content),))
 
     def confirm(self, mark: Mark, now: float) -> None:
         self.bucket.confirm(mark.hold.need, now)
@@ -88,6 +94,10 @@ class StartMeter:
         self.in_flight -= mark.hold.need
         self._variance = max(self._variance - mark.hold.variance, 0.0)
         self.bucket.shift(mark.hold.need - actual)
+
+    def void(self, mark: Mark) -> None:
+        """The call was refused: it took nothing."""
+        self.settle(mark, 0.0)
 
     def read(self, mark: Mark, reading: Reading) -> None:
         if reading.remaining is not None:
@@ -133,6 +143,7 @@ class OutputMeter:
         self._produced = 0.0  # by the calls in flight
         self._surprise = {"produced": 0.0, "reserved": 0.0, "most": 0.0}
         self._readings = self._heads = 0
+        self._rounding = 0.0
         self.content.unlock()
 
     @property
@@ -147,7 +158,7 @@ class OutputMeter:
     def wait(self, hold: Hold, now: float) -> float:
         """Seconds until `hold` fits; 0: now."""
         if self.is_reserved:
-            return self.reserved.wait(hold.most, now)
+            return self.reserved.wait(hold.most + self._rounding, now)
         if self._heads < READINGS_THAT_TELL and self.reserved.capacity > 0:
             return max(self.pace.wait(hold.need, now), self.reserved.wait(hold.most, now))
         kept = OUTPUT_CERTAINTY * sqrt(self._variance + hold.variance)
@@ -164,7 +175,7 @@ class OutputMeter:
             self.content.charge(0.0, now),
             self.reserved.charge(hold.most, now),
         )
-        return Mark(hold, then, self.in_flight)
+        return Mark(hold, then, self.in_flight, self.is_reserved)
 
     def adopt(self, hold: Hold) -> Mark:
         """Take over a call that was admitted before the limit was known."""
@@ -172,7 +183,7 @@ class OutputMeter:
         self._variance += hold.variance
         self.pace.level -= hold.need
         contents = (self.pace.content, self.content.content, self.reserved.content)
-        return Mark(hold, tuple(Belief(content, 0.0) for content in contents), self.in_flight)
+        return Mark(hold, tuple(Belief(content) for content in contents), self.in_flight)
 
     def confirm(self, mark: Mark, now: float) -> None:
         self._heads += 1
@@ -192,18 +203,27 @@ class OutputMeter:
         mark.hold = hold
 
     def settle(self, mark: Mark, actual: float) -> None:
-        """The call is over and took `actual`."""
+        """The call is over and took `actual`. What was reserved beyond comes back now."""
+        self._release(mark, actual)
+        self.reserved.give(mark.hold.most - actual)
+
+    def void(self, mark: Mark) -> None:
+        """The call was refused: it took nothing, and nothing ever was reserved."""
+        self._release(mark, 0.0)
+        self.reserved.shift(mark.hold.most)
+
+    def _release(self, mark: Mark, actual: float) -> None:
         self.in_flight -= mark.hold.need
         self._variance = max(self._variance - mark.hold.variance, 0.0)
         self.pace.shift(mark.hold.need - actual)
         self.content.level -= actual - mark.produced
         self._produced -= mark.produced
-        self.reserved.shift(mark.hold.most - actual)
 
     def read(self, mark: Mark, reading: Reading) -> None:
         if reading.remaining is None:
             return
         shown, rounding = reading.remaining, reading.rounding
+        self._rounding = rounding
         noise = rounding + 2.0 * sqrt(self._variance) + self.content.rate * 0.25
         self._weigh(mark, *(abs(self.buckets[i].surprise(mark.then[i], shown)) for i in (1, 2)))
         # What has been produced by calls that still run may not have been charged yet.
@@ -221,7 +241,8 @@ class OutputMeter:
         # However output is charged: what shows is no less than what is promised to nobody, and more by the calls
         # in flight at most.
         self.pace.read(mark.then[0], shown, rounding=rounding, below=noise, above=noise + mark.beside)
-        self.reserved.read(mark.then[2], shown, rounding=rounding, below=rounding, above=rounding)
+        if mark.was_reserved is self.is_reserved:  # else it was sent among calls that were not held back
+            self.reserved.read(mark.then[2], shown, rounding=rounding, below=rounding, above=rounding)
 
     def refuse(
         self, mark: Mark, shown: float | None, rounding: float, retry_after_s: float, now: float
@@ -231,6 +252,11 @@ class OutputMeter:
         kept = self.reserved.now_of(mark.then[2])
         if max(held, kept) > 0.0:  # else both expected it
             self._weigh(mark, max(held, 0.0), max(kept, 0.0))
+        there = None if shown is None else shown - self.content.overstated
+        if there is not None and rounding < there < mark.hold.most + 2.0 * rounding:
+            self.is_reserved = (
+                True  # refused although something is there: not a token, but a whole reply had to fit
+            )
         need = mark.hold.most if self.is_reserved else 0.0
         if shown is not None:
             for bucket in self.buckets:
@@ -249,7 +275,7 @@ class OutputMeter:
         left again when it is off by several whole reservations each time.
         """
         self._readings += 1
-        if self._readings == 1:
+        if self._readings == 1 or mark.was_reserved is not self.is_reserved:
             return
         for name, surprise in (("produced", produced), ("reserved", reserved), ("most", mark.hold.most)):
             self._surprise[name] = SURPRISE_MEMORY * self._surprise[name] + (1.0 - SURPRISE_MEMORY) * surprise

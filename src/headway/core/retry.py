@@ -82,5 +82,5 @@ class RetryBudget:
 
     def spend(self) -> float:
         """A retry is wanted: returns by how many seconds it must be put off (0: it fits the budget)."""
-        self._saved -= 1.0
+        self._saved = max(self._saved - 1.0, -self._most)
         return 0.0 if self._saved >= 0 else min(-self._saved / self._share * 0.1, BACK_OFF_AT_MOST_S)

@@ -116,29 +116,31 @@ class MemoryStore:
     def refuse(
         self, ticket: str, unit: Unit | None, retry_after_s: float, readings: Sequence[Reading], now: float
     ) -> None:
-        held = self._tickets.get(ticket)
-        if held is None:
-            return
-        self.give_back(ticket, {}, now)
-        meters = self._pools.get(held.pool, {})
         shown = {reading.unit: reading for reading in readings}
-        named = [unit] if unit is not None and unit in meters else list(meters)
-        for each in named:
-            mark, reading = held.marks.get(each), shown.get(each)
-            if mark is not None:
-                remaining = reading.remaining if reading else None
-                rounding = reading.rounding if reading else 0.0
-                meters[each].refuse(mark, remaining, rounding, retry_after_s, now)
+        held = self._take_back(ticket, now)
+        for _, meter, mark in held:
+            meter.void(mark)
+        is_known = any(each is unit for each, _, _ in held)
+        for each, meter, mark in held:
+            if each is unit or not is_known:
+                reading = shown.get(each)
+                remaining, rounding = (reading.remaining, reading.rounding) if reading else (None, 0.0)
+                meter.refuse(mark, remaining, rounding, retry_after_s, now)
 
     def give_back(self, ticket: str, used: Mapping[Unit, float], now: float) -> None:
+        for unit, meter, mark in self._take_back(ticket, now):
+            meter.settle(mark, used.get(unit, 0.0))
+
+    def _take_back(self, ticket: str, now: float) -> list[tuple[Unit, Meter, Mark]]:
+        """What the ticket holds on each meter, now that it is over. A second time there is nothing."""
         held = self._tickets.pop(ticket, None)
         if held is None:
-            return
+            return []
         meters = self._pools.get(held.pool, {})
-        for unit, mark in held.marks.items():
+        for unit in held.marks:
             for bucket in meters[unit].buckets:
                 bucket.refill(now)
-            meters[unit].settle(mark, used.get(unit, 0.0))
+        return [(unit, meters[unit], mark) for unit, mark in held.marks.items()]
 
     def levels(self, pool: str, now: float) -> tuple[Level, ...]:
         levels = []
