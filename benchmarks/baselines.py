@@ -112,8 +112,7 @@ async def paced(requests: list[dict[str, Any]], ask: Ask) -> Counter[str]:
     return ends
 
 
-async def main(kind: str, url: str, job: Path) -> None:
-    requests = [json.loads(line)["params"] for line in job.read_text("utf-8").splitlines()]
+async def main(kind: str, url: str, requests: list[dict[str, Any]]) -> None:
     own_retries = 2 if kind.startswith("sdk") else 0
     async with anthropic.AsyncAnthropic(base_url=url, api_key="none", max_retries=own_retries) as client:
         ask = asking(client)
@@ -128,4 +127,6 @@ async def main(kind: str, url: str, job: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3])))
+    with Path(sys.argv[3]).open(encoding="utf-8") as file:
+        asked = [json.loads(line)["params"] for line in file]
+    asyncio.run(main(sys.argv[1], sys.argv[2], asked))

@@ -272,7 +272,7 @@ def table(results: list[dict[str, Any]]) -> str:
             continue
 
         def mid(key: str, of_row: list[dict[str, Any]] = of_row) -> float:
-            return statistics.median(each[key] for each in of_row)
+            return float(statistics.median(each[key] for each in of_row))
 
         goal = f"≤ {row.most}" if row.most else ""
         missed = (
@@ -292,7 +292,7 @@ def table(results: list[dict[str, Any]]) -> str:
 
 
 def brief(result: dict[str, Any]) -> str:
-    keep = (
+    keep = {
         "row",
         "last_admitted_s",
         "bound_s",
@@ -302,9 +302,9 @@ def brief(result: dict[str, Any]) -> str:
         "refused_by",
         "lost",
         "attempts",
-    )
-    keep += ("spilt_s", "client_cpu_s", "others_cpu_s", "load", "exit")
-    return json.dumps({key: result[key] for key in keep})
+    }
+    keep |= {"spilt_s", "client_cpu_s", "others_cpu_s", "load", "exit"}
+    return json.dumps({key: value for key, value in result.items() if key in keep})
 
 
 def main() -> int:

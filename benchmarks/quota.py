@@ -102,7 +102,7 @@ class Quota:
             wanted = min(charge[unit], bucket.size) if self.admit == "fit" else 0.0
             enough = bucket.level >= wanted if wanted else bucket.level > 0
             if not enough:
-                return self._refuse(unit, bucket, wanted, run, now)
+                return self._refuse(unit, bucket, wanted, now)
         for unit, bucket in self.buckets.items():
             bucket.level -= charge[unit]
         self._note(run, now)
@@ -181,7 +181,7 @@ class Quota:
             self.output
         ]
 
-    def _refuse(self, unit: str, bucket: Bucket, wanted: float, run: Run, now: float) -> Refusal:
+    def _refuse(self, unit: str, bucket: Bucket, wanted: float, now: float) -> Refusal:
         short = max(wanted, 1.0) - bucket.level
         wait = max(1, math.ceil(short / bucket.rate))
         self.refused[unit] = self.refused.get(unit, 0) + 1

@@ -11,52 +11,11 @@ from typing import Any
 from origin import takes
 
 MODEL = "claude-sonnet-4-20250514"
-WORDS = [
-    "the",
-    "of",
-    "and",
-    "a",
-    "to",
-    "in",
-    "is",
-    "on",
-    "with",
-    "for",
-    "as",
-    "by",
-    "an",
-    "at",
-    "from",
-    "or",
-    "that",
-    "this",
-    "it",
-    "are",
-    "was",
-    "be",
-    "which",
-    "its",
-    "after",
-    "before",
-    "during",
-    "first",
-    "next",
-    "last",
-    "value",
-    "item",
-    "line",
-    "report",
-    "station",
-    "order",
-    "parcel",
-    "engine",
-    "river",
-    "harbour",
-    "signal",
-    "cargo",
-    "bridge",
-    "window",
-]
+_TEXT = (
+    "the of and a to in is on with for as by an at from or that this it are was be which its after before during "
+    "first next last value item line report station order parcel engine river harbour signal cargo bridge window"
+)
+WORDS = _TEXT.split()
 
 Draw = tuple[int, int, int]  # words of input, tokens of output, max_tokens
 
