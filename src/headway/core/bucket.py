@@ -38,6 +38,15 @@ class Belief:
     given: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What refusals taught about the bucket of a limit of `amount` a period: see `Bucket`."""
+
+    amount: float
+    capacity: float
+    overstated: float
+
+
 class Bucket:
     """`level` is what we may use now; `level + spare` is what the bucket is believed to hold."""
 
@@ -213,6 +222,20 @@ class Bucket:
         To be told before `refuse`.
         """
         self._hold_at_most(self.capacity - (self.now_of(then) + need))
+
+    def lesson(self) -> Lesson | None:
+        """What refusals have taught about this bucket, to be kept for the next run; None: nothing."""
+        if not self._is_measured:
+            return None
+        return Lesson(self.limit.amount, self.capacity, self.overstated)
+
+    def learn(self, lesson: Lesson) -> None:
+        """Start from what an earlier run was taught, if the limit is still the same."""
+        if lesson.amount == self.limit.amount and self.limit.burst is None:
+            self.overstated = lesson.overstated
+            self.capacity = self._top = min(lesson.capacity, self.limit.amount)
+            self.spare = self.capacity
+            self._is_measured = True
 
     def _hold_at_most(self, amount: float) -> None:
         before = self.content

@@ -2,8 +2,9 @@
 
 A fixed ceiling (`most`) always holds. Where headers are missing there is nothing to pace by, so the ceiling adapts:
 it grows by one for each full round of successes and halves on a refusal (additive increase, multiplicative decrease;
-V. Jacobson, "Congestion avoidance and control", 1988). Overload (529, 503) is the provider's capacity, not our quota:
-single ones are the caller's to retry, but a run of nothing else closes the pool, and one probe at a time opens it again.
+V. Jacobson, "Congestion avoidance and control", 1988). Overload (529, 503) and failures (5xx, broken
+connections) are the provider's trouble, not our quota: single ones are retried, but a run of nothing else closes the
+pool, and one probe at a time opens it again.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Ceiling:
             self.adaptive += 1.0 / self.adaptive
 
     def overloaded(self, now: float) -> None:
-        """A call was turned away for lack of the provider's capacity."""
+        """A call was turned away for lack of the provider's capacity, or the provider could not be reached."""
         self._overloads += 1
         if self._overloads >= OVERLOADS_THAT_CLOSE:
             doublings = min(self._overloads - OVERLOADS_THAT_CLOSE, 10)

@@ -7,9 +7,10 @@ Times named `now` are monotonic seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from headway.core.bucket import Lesson
 from headway.core.budget import Budget
 from headway.core.call import Call, Fault, Problem, Reading, Unit, Usage
 from headway.core.ceiling import Ceiling
@@ -69,7 +70,8 @@ class _Running:
 
 
 class Engine:
-    """`limits` says what is known of a pool's limits from the start; nothing: learnt from the first reply.
+    """`limits` says what is known of a pool's limits from the start (nothing: learnt from the first reply), `lessons` what
+    an earlier run was taught about its buckets.
 
     For the budget, `price` says what a call with so many input tokens costs at most, and `cost` what an attempt did cost
     (None: not known, then it counts as the most it could). Nanodollars.
@@ -80,6 +82,7 @@ class Engine:
         store: Store,
         *,
         limits: Callable[[str], Sequence[Limit]] = lambda _pool: (),
+        lessons: Callable[[str], Mapping[Unit, Lesson]] = lambda _pool: {},
         most_in_flight: int | None = None,
         budget: Budget | None = None,
         price: Callable[[Call, float], int] | None = None,
@@ -93,6 +96,7 @@ class Engine:
         self.retries = RetryBudget()
         self.pools: dict[str, Pool] = {}
         self._limits = limits
+        self._lessons = lessons
         self._most = most_in_flight
         self._price = price
         self._cost = cost
@@ -110,6 +114,7 @@ class Engine:
         pool = self.pools.get(name)
         if pool is None:
             pool = self.pools[name] = Pool(name, Ceiling(self._most))
+            self.store.teach(name, self._lessons(name))
             known = self._limits(name)
             if known:
                 self.store.set_limits(name, known, now)
@@ -208,7 +213,7 @@ class Engine:
         match problem.fault if problem else None:
             case None:
                 pool.ceiling.succeeded()
-            case Fault.OVERLOADED:
+            case Fault.OVERLOADED | Fault.FAILED:
                 pool.ceiling.overloaded(now)
             case Fault.RAMP_LIMITED:
                 pool.ramp.bite(now)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from headway.core.bucket import Lesson
 from headway.core.call import Class, Estimate, Identity, Problem, Reading, Unit, Usage
 from headway.core.limit import Limit
 from headway.core.meter import Hold
@@ -116,6 +117,12 @@ class Store(Protocol):
 
     def give_back(self, ticket: str, used: Mapping[Unit, float], now: float) -> None:
         """The call is over and took `used`. A second time it does nothing."""
+
+    def lessons(self, pool: str) -> Mapping[Unit, Lesson]:
+        """What refusals have taught about the buckets of a pool, for the next run."""
+
+    def teach(self, pool: str, lessons: Mapping[Unit, Lesson]) -> None:
+        """What an earlier run was taught. To be told before the pool is used."""
 
     def levels(self, pool: str, now: float) -> tuple[Level, ...]:
         """How full each limit of a pool is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from headway.core.bucket import Lesson
 from headway.core.call import Reading, Unit
 from headway.core.limit import Limit
 from headway.core.meter import Hold, Mark, Meter, OutputMeter, StartMeter
@@ -29,6 +30,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._pools: dict[str, dict[Unit, Meter]] = {}
         self._tickets: dict[str, _Held] = {}
+        self._lessons: dict[str, Mapping[Unit, Lesson]] = {}
 
     def limits(self, pool: str) -> tuple[Limit, ...]:
         return tuple(meter.level.limit for meter in self._pools.get(pool, {}).values())
@@ -38,7 +40,7 @@ class MemoryStore:
         for limit in limits:
             meter = meters.get(limit.unit)
             if meter is None:
-                meters[limit.unit] = _new_meter(limit, now)
+                meters[limit.unit] = self._new_meter(pool, limit, now)
                 continue
             for bucket in meter.buckets:
                 bucket.resize(limit, now)
@@ -95,11 +97,12 @@ class MemoryStore:
         if reading.amount is None:
             return
         limit = Limit(reading.unit, reading.amount, reading.period_s)
-        meter = self._pools[held.pool][reading.unit] = _new_meter(limit, now)
+        meter = self._pools[held.pool][reading.unit] = self._new_meter(held.pool, limit, now)
         hold = held.holds.get(reading.unit, _NOTHING)
         for bucket in meter.buckets:
-            bucket.capacity = min((reading.remaining or 0.0) + hold.need, limit.amount)
-            bucket.spare = min(reading.remaining or 0.0, bucket.capacity)
+            shown = max((reading.remaining or 0.0) - bucket.overstated, 0.0)
+            bucket.capacity = max(bucket.capacity, min(shown + hold.need, limit.amount - bucket.overstated))
+            bucket.spare = min(shown, bucket.capacity)
         for ticket in self._tickets.values():
             if ticket.pool == held.pool and reading.unit not in ticket.marks:
                 ticket.marks[reading.unit] = meter.adopt(ticket.holds.get(reading.unit, _NOTHING))
@@ -142,6 +145,21 @@ class MemoryStore:
                 bucket.refill(now)
         return [(unit, meters[unit], mark) for unit, mark in held.marks.items()]
 
+    def lessons(self, pool: str) -> Mapping[Unit, Lesson]:
+        found = ((unit, meter.level.lesson()) for unit, meter in self._pools.get(pool, {}).items())
+        return {unit: lesson for unit, lesson in found if lesson is not None}
+
+    def teach(self, pool: str, lessons: Mapping[Unit, Lesson]) -> None:
+        self._lessons[pool] = lessons
+
+    def _new_meter(self, pool: str, limit: Limit, now: float) -> Meter:
+        meter = OutputMeter(limit, now) if limit.unit is Unit.OUTPUT_TOKENS else StartMeter(limit, now)
+        lesson = self._lessons.get(pool, {}).get(limit.unit)
+        if lesson is not None:
+            for bucket in meter.buckets:
+                bucket.learn(lesson)
+        return meter
+
     def levels(self, pool: str, now: float) -> tuple[Level, ...]:
         levels = []
         for meter in self._pools.get(pool, {}).values():
@@ -149,10 +167,6 @@ class MemoryStore:
             bucket.refill(now)
             levels.append(Level(bucket.limit, bucket.content, bucket.capacity or None, meter.in_flight))
         return tuple(levels)
-
-
-def _new_meter(limit: Limit, now: float) -> Meter:
-    return OutputMeter(limit, now) if limit.unit is Unit.OUTPUT_TOKENS else StartMeter(limit, now)
 
 
 def _differs(limit: Limit, reading: Reading) -> bool:
