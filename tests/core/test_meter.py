@@ -37,7 +37,7 @@ def opened(meter: StartMeter | OutputMeter, now: float = 1000.0) -> float:
 
 def refused(meter: StartMeter | OutputMeter, mark: Mark, retry_after_s: float, now: float) -> None:
     """The provider refused this call, without headers."""
-    meter.settle(mark, 0.0, was_admitted=False)
+    meter.void(mark)
     meter.refuse(mark, None, 0.0, retry_after_s, now)
 
 
@@ -78,9 +78,9 @@ def test_once_all_is_settled_the_input_meter_holds_what_a_bucket_charged_with_th
         flying.append((meter.take(Hold(call.expected, 1.0), now), call.actual))
         if call.ends < len(flying):
             mark, actual = flying.pop(call.ends)
-            meter.settle(mark, actual, was_admitted=True)
+            meter.settle(mark, actual)
     for mark, actual in flying:
-        meter.settle(mark, actual, was_admitted=True)
+        meter.settle(mark, actual)
     meter.bucket.refill(now)
     assert meter.bucket.content == pytest.approx(shadow, abs=1.0)
     assert meter.in_flight == pytest.approx(0.0, abs=1e-6)
@@ -104,9 +104,9 @@ def test_once_all_is_settled_every_mirror_of_output_holds_what_the_truth_leaves(
         flying.append((mark, call.actual))
         if call.ends < len(flying):
             mark, actual = flying.pop(call.ends)
-            meter.settle(mark, actual, was_admitted=True)
+            meter.settle(mark, actual)
     for mark, actual in flying:
-        meter.settle(mark, actual, was_admitted=True)
+        meter.settle(mark, actual)
     for bucket in meter.buckets:
         bucket.refill(now)
         assert bucket.content == pytest.approx(shadow, abs=1.0)
@@ -121,7 +121,7 @@ def test_what_is_given_back_never_makes_more_than_a_full_bucket(calls: list[Take
         now += call.gap_s
         for meter in meters:
             mark = meter.take(Hold(call.expected, 1.0, 500.0), now)
-            meter.settle(mark, call.actual, was_admitted=True)
+            meter.settle(mark, call.actual)
             for bucket in meter.buckets:
                 assert bucket.content <= BURST + 1e-6
 
@@ -129,8 +129,17 @@ def test_what_is_given_back_never_makes_more_than_a_full_bucket(calls: list[Take
 def test_a_call_that_overtakes_its_expectation_is_charged_for_it() -> None:
     meter = input_meter()
     now = opened(meter)
-    meter.settle(meter.take(Hold(100.0), now), 9000.0, was_admitted=True)
+    meter.settle(meter.take(Hold(100.0), now), 9000.0)
     assert meter.bucket.content == pytest.approx(1000.0)
+
+
+def test_a_call_that_was_never_admitted_leaves_no_trace() -> None:
+    for meter in (input_meter(), output_meter()):
+        now = opened(meter)
+        before = [bucket.content for bucket in meter.buckets]
+        meter.void(meter.take(Hold(100.0, 1.0, 1000.0), now))
+        assert [bucket.content for bucket in meter.buckets] == pytest.approx(before)
+        assert meter.in_flight == 0.0
 
 
 def test_output_counted_by_us_beyond_what_the_reply_says_is_given_back() -> None:
@@ -138,7 +147,7 @@ def test_output_counted_by_us_beyond_what_the_reply_says_is_given_back() -> None
     now = opened(meter)
     mark = meter.take(Hold(100.0, 1.0, 1000.0), now)
     meter.produce(mark, 150.0, Hold(160.0, 1.0, 1000.0), now)
-    meter.settle(mark, 120.0, was_admitted=True)
+    meter.settle(mark, 120.0)
     for bucket in meter.buckets:
         assert bucket.content == pytest.approx(BURST - 120.0)
 
@@ -152,7 +161,7 @@ def test_a_meter_that_is_full_lets_a_call_go_and_one_in_debt_lets_none(
 ) -> None:
     now = opened(meter)
     assert meter.wait(Hold(100.0, 0.0, 1000.0), now) == 0.0
-    meter.settle(meter.take(Hold(100.0, 0.0, 1000.0), now), BURST + 5000.0, was_admitted=True)
+    meter.settle(meter.take(Hold(100.0, 0.0, 1000.0), now), BURST + 5000.0)
     wait_s = meter.wait(Hold(100.0, 0.0, 1000.0), now)
     assert wait_s >= 5.0
     assert meter.wait(Hold(100.0, 0.0, 1000.0), now + wait_s) == pytest.approx(0.0, abs=1e-6)
@@ -184,7 +193,7 @@ def test_max_tokens_costs_nothing_where_output_is_charged_as_produced() -> None:
     for _ in range(10):
         mark = meter.take(Hold(100.0, 0.0, 100.0), now)
         meter.confirm(mark, now)
-        meter.settle(mark, 0.0, was_admitted=True)
+        meter.settle(mark, 0.0)
     assert not meter.is_reserved
     assert meter.wait(Hold(100.0, 0.0, 9_000_000.0), now) == 0.0
 
@@ -258,7 +267,7 @@ def served(
     for _ in range(calls):
         now += 0.5
         while ending and ending[0][0] <= now:
-            meter.settle(ending.pop(0)[1], 100.0, was_admitted=True)
+            meter.settle(ending.pop(0)[1], 100.0)
         tank.advance(now)
         if charging == "reserved":
             tank.take(most)
@@ -310,7 +319,7 @@ def test_taking_over_a_call_admitted_before_the_limit_was_known_charges_it_at_it
     mark = meter.adopt(Hold(500.0, 1.0))
     assert meter.in_flight == 500.0
     assert meter.bucket.content == before
-    meter.settle(mark, 500.0, was_admitted=True)
+    meter.settle(mark, 500.0)
     assert meter.in_flight == 0.0
     assert meter.bucket.content == pytest.approx(before)
 
