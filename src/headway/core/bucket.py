@@ -18,6 +18,7 @@ Times are monotonic seconds, amounts are in the limit's unit.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from headway.core.limit import Limit
 
@@ -26,8 +27,7 @@ DRAW = 5.0  # how many times the refill rate spare is unlocked at most, so that 
 ASSUMED_BURST_S = 2.0  # where no header ever tells; the burst of real APIs is not published
 
 
-@dataclass(frozen=True, slots=True)
-class Belief:
+class Belief(NamedTuple):
     """What the bucket was believed to hold right after an admission.
 
     `shift` and `given` date it: the corrections made by then, and what the provider had given back.
@@ -93,12 +93,15 @@ class Bucket:
 
     def refill(self, now: float) -> None:
         """Move to `now`. A clock that goes back moves nothing."""
-        if now <= self._at:
+        passed = now - self._at
+        if passed <= 0.0:
             return
-        full = self.open_capacity + self.rate * self.guard_s
-        if self.level < full:
-            self.level = min(self.level + (now - self._at) * self.rate, full)
         self._at = now
+        room = self.capacity - self.spare
+        full = (room if room > 0.0 else 0.0) + self.rate * self.guard_s
+        if self.level < full:
+            level = self.level + passed * self.rate
+            self.level = level if level < full else full
 
     def wait(self, need: float, now: float) -> float:
         """Seconds until a call that needs `need` may go; 0: now."""
@@ -112,7 +115,8 @@ class Bucket:
         if self.spare == 0.0 and (self.capacity > 0.0 or self._is_measured):
             self.level = min(self.level, self.capacity)
         self.level -= amount
-        return Belief(self.content, self._shift, self._given)
+        content = self.level + self.spare
+        return Belief(content if content < self.capacity else self.capacity, self._shift, self._given)
 
     def give(self, amount: float) -> None:
         """The provider gives `amount` back now. (`shift` is for what was true all the time, and is learnt late.)"""

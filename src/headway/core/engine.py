@@ -25,7 +25,7 @@ from headway.core.retry import RetryBudget
 from headway.core.steps import Reply, Ticket
 from headway.errors import BudgetExceeded, HeadwayError, WouldWaitTooLong
 
-PROGRESS_TOKENS = 32  # of output, that are told to the meters at once
+PROGRESS_TOKENS = 64  # of output, that are told to the meters at once
 LOOK_AGAIN = 1.5  # a running call's length is guessed anew when it is so many times as long as last time
 UNTAUGHT_CALLS = 6  # until so many replies, what is guessed is held with a deviation on top
 

@@ -10,9 +10,9 @@ Input estimates are corrected by the ratio of what was counted to what was estim
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from itertools import pairwise
 from math import erf, log, sqrt
+from typing import NamedTuple
 
 from headway.core.call import Call
 
@@ -24,8 +24,7 @@ RATIO_MEMORY = 0.99
 KINDS_KEPT = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Guess:
+class Guess(NamedTuple):
     """Expected amount and the variance of that guess."""
 
     mean: float
@@ -73,13 +72,15 @@ class Lengths:
     def grow(self, before: float, now: float) -> None:
         """A call has got from `before` to `now` tokens, and may go on."""
         first, last = bisect_right(EDGES, before), min(bisect_right(EDGES, now), len(_PRIOR))
-        if last <= first:
-            return
+        if last > first:
+            self._enter(first, last)
+
+    def _enter(self, first: int, last: int) -> None:
         for step in range(first, last):
             self._entered[step] += 1.0
         self._news += 1
         if self._parent is not None:
-            self._parent.grow(before, now)
+            self._parent._enter(first, last)
 
     def end(self, tokens: float, *, cut_off: bool) -> None:
         """A call has ended at `tokens`, on its own or because its `max_tokens` cut it off."""
@@ -92,13 +93,21 @@ class Lengths:
 
     def expect(self, most: float, produced: float = 0.0) -> Guess:
         """What a call limited to `most` tokens will take in all, given that it has produced `produced`."""
-        self._learn()
         if produced >= most:
             return Guess(produced, 0.0)
-        alive = max(self._at(self._survival, produced), 1e-9)
-        mean = produced + (self._at(self._area, most) - self._at(self._area, produced)) / alive
-        square = produced**2 + (self._at(self._moment, most) - self._at(self._moment, produced)) / alive
-        return Guess(mean, max(square - mean * mean, 0.0))
+        self._learn()
+        survival, area, moment = self._survival, self._area, self._moment
+        high, share = _between(most)
+        mean = area[high] + share * (area[high + 1] - area[high])
+        square = moment[high] + share * (moment[high + 1] - moment[high])
+        if produced > 0.0:
+            low, share = _between(produced)
+            alive = survival[low] + share * (survival[low + 1] - survival[low])
+            alive = alive if alive > 1e-9 else 1e-9
+            mean = produced + (mean - area[low] - share * (area[low + 1] - area[low])) / alive
+            square = produced**2 + (square - moment[low] - share * (moment[low + 1] - moment[low])) / alive
+        variance = square - mean * mean
+        return Guess(mean, variance if variance > 0.0 else 0.0)
 
     def _hazards(self) -> tuple[float, ...]:
         if self._parent is None:
@@ -135,12 +144,13 @@ class Lengths:
             self._moment.append(moment)
         self._news = 0
 
-    def _at(self, table: list[float], tokens: float) -> float:
-        step = bisect_right(EDGES, tokens) - 1
-        if step >= len(EDGES) - 1:
-            return table[-1]
-        share = (tokens - EDGES[step]) / (EDGES[step + 1] - EDGES[step])
-        return table[step] + share * (table[step + 1] - table[step])
+
+def _between(tokens: float) -> tuple[int, float]:
+    """The step of EDGES that `tokens` is in, and how far in it, from 0 to 1."""
+    step = bisect_right(EDGES, tokens) - 1
+    if step >= len(_PRIOR):
+        return len(_PRIOR) - 1, 1.0
+    return step, (tokens - EDGES[step]) / (EDGES[step + 1] - EDGES[step])
 
 
 class Ratio:

@@ -13,8 +13,8 @@ the quota where it is not reserved.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import sqrt
+from typing import NamedTuple
 
 from headway.core.bucket import Belief, Bucket
 from headway.core.call import Reading
@@ -22,13 +22,13 @@ from headway.core.limit import Limit
 
 INPUT_CERTAINTY = 2.0  # standard deviations of the calls in flight that are kept back
 OUTPUT_CERTAINTY = 1.0  # less, because output comes late: what is promised is mostly still there
+KEPT_AT_MOST = 0.25  # of a bucket, however uncertain: or a small one would never be used
 READING_GAIN = 0.1  # of a difference that rounding and calls in flight can explain, how much is believed
 READINGS_THAT_TELL = 4  # how output is charged is not believed on less
 SURPRISE_MEMORY = 0.9
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """What a call is expected to take of one limit, with the variance of that guess, and the most it can take."""
 
     need: float
@@ -162,6 +162,7 @@ class OutputMeter:
         if self._heads < READINGS_THAT_TELL and self.reserved.capacity > 0:
             return max(self.pace.wait(hold.need, now), self.reserved.wait(hold.most, now))
         kept = OUTPUT_CERTAINTY * sqrt(self._variance + hold.variance)
+        kept = min(kept, KEPT_AT_MOST * self.pace.capacity)
         wait = self.pace.wait(hold.need + kept, now)
         if self.content.capacity > 0:
             wait = max(wait, self.content.wait(0.0, now))
@@ -193,14 +194,17 @@ class OutputMeter:
     def produce(self, mark: Mark, produced: float, hold: Hold, now: float) -> None:
         """A call has produced `produced` tokens so far and is now expected to take `hold`."""
         more = produced - mark.produced
-        if more > 0:
-            self.content.charge(more, now)
+        if more > 0.0:
+            self.content.refill(now)
+            self.content.level -= more
             self._produced += more
             mark.produced = produced
-        self.pace.shift(mark.hold.need - hold.need)
-        self.in_flight += hold.need - mark.hold.need
-        self._variance = max(self._variance + hold.variance - mark.hold.variance, 0.0)
-        mark.hold = hold
+        before = mark.hold
+        if hold is not before:
+            self.pace.shift(before.need - hold.need)
+            self.in_flight += hold.need - before.need
+            self._variance = max(self._variance + hold.variance - before.variance, 0.0)
+            mark.hold = hold
 
     def settle(self, mark: Mark, actual: float) -> None:
         """The call is over and took `actual`. What was reserved beyond comes back now."""

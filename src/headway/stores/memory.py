@@ -172,8 +172,10 @@ class MemoryStore:
 def _differs(limit: Limit, reading: Reading) -> bool:
     """Whether the provider enforces a tighter limit, or another one than it said before. A limit you set may be lower."""
     assert reading.amount is not None
-    told = Limit(reading.unit, reading.amount, reading.period_s)
-    return told.rate < limit.rate * 0.999 or (not limit.given and told.rate > limit.rate * 1.001)
+    if reading.amount == limit.amount and reading.period_s == limit.period_s:
+        return False
+    rate = reading.amount / reading.period_s
+    return rate < limit.rate * 0.999 or (not limit.given and rate > limit.rate * 1.001)
 
 
 def _is_wider(limit: Limit, reading: Reading) -> bool:
