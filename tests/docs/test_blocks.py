@@ -22,7 +22,7 @@ def environment(home: Path) -> dict[str, str]:
     """A user of their own, without keys, with `headway` on the path."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "SYSTEMROOT") if name in os.environ}
     kept["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    return {**kept, "HOME": str(home), "COLUMNS": "80", "HEADWAY_EXAMPLES": str(ROOT / "examples")}
+    return {**kept, "HOME": str(home), "COLUMNS": "200", "HEADWAY_EXAMPLES": str(ROOT / "examples")}
 
 
 def run(block: Block, folder: Path) -> None:
@@ -56,10 +56,14 @@ def execute(command: list[str], folder: Path) -> subprocess.CompletedProcess[str
 
 def console(block: Block, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run what stands after `$ `; each other line must be in what is said. `…` stands for anything."""
-    commands, shown = [], []
+    commands: list[str] = []
+    shown: list[str] = []
+    here = ""  # what ends the here-document that we are in
     for line in block.text.splitlines():
-        if line.startswith("$ "):
-            commands.append(line[2:])
+        if line.startswith("$ ") or here:
+            commands.append(line if here else line[2:])
+            start = re.search(r"<<'(\w+)'", line)
+            here = start[1] if start else "" if line == here else here
         elif line.strip():
             shown.append(line)
     done = bash("\n".join(commands), folder)
