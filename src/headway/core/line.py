@@ -105,8 +105,17 @@ class Line:
         ]
 
     def _next(self) -> tuple[_Rank, _Tenant]:
-        rank = min((rank for rank in self._ranks.values() if rank.waiting), key=lambda rank: rank.virtual)
-        tenant = min((t for t in rank.tenants.values() if t.places), key=lambda t: t.virtual)
+        """Whose turn it is: the class, and within it the tenant, with the least virtual time."""
+        rank: _Rank | None = None
+        for each in self._ranks.values():
+            if each.waiting and (rank is None or each.virtual < rank.virtual):
+                rank = each
+        assert rank is not None
+        tenant: _Tenant | None = None
+        for other in rank.tenants.values():
+            if other.places and (tenant is None or other.virtual < tenant.virtual):
+                tenant = other
+        assert tenant is not None
         return rank, tenant
 
     def _count_out(self, rank: _Rank, name: str, tenant: _Tenant) -> None:

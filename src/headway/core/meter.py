@@ -141,7 +141,8 @@ class OutputMeter:
         self.in_flight = 0.0
         self._variance = 0.0
         self._produced = 0.0  # by the calls in flight
-        self._surprise = {"produced": 0.0, "reserved": 0.0, "most": 0.0}
+        self._if_produced = self._if_reserved = 0.0  # how far readings are from each belief, of late
+        self._usual_most = 0.0
         self._readings = self._heads = 0
         self._rounding = 0.0
         self.content.unlock()
@@ -229,7 +230,11 @@ class OutputMeter:
         shown, rounding = reading.remaining, reading.rounding
         self._rounding = rounding
         noise = rounding + 2.0 * sqrt(self._variance) + self.content.rate * 0.25
-        self._weigh(mark, *(abs(self.buckets[i].surprise(mark.then[i], shown)) for i in (1, 2)))
+        self._weigh(
+            mark,
+            abs(self.content.surprise(mark.then[1], shown)),
+            abs(self.reserved.surprise(mark.then[2], shown)),
+        )
         # What has been produced by calls that still run may not have been charged yet.
         self.content.read(
             mark.then[1],
@@ -281,15 +286,15 @@ class OutputMeter:
         self._readings += 1
         if self._readings == 1 or mark.was_reserved is not self.is_reserved:
             return
-        for name, surprise in (("produced", produced), ("reserved", reserved), ("most", mark.hold.most)):
-            self._surprise[name] = SURPRISE_MEMORY * self._surprise[name] + (1.0 - SURPRISE_MEMORY) * surprise
+        self._if_produced += (1.0 - SURPRISE_MEMORY) * (produced - self._if_produced)
+        self._if_reserved += (1.0 - SURPRISE_MEMORY) * (reserved - self._if_reserved)
+        self._usual_most += (1.0 - SURPRISE_MEMORY) * (mark.hold.most - self._usual_most)
         if self._readings < READINGS_THAT_TELL:
             return
-        produced, reserved = self._surprise["produced"], self._surprise["reserved"]
         if self.is_reserved:
-            self.is_reserved = reserved < 3.0 * max(self._surprise["most"], produced)
+            self.is_reserved = self._if_reserved < 3.0 * max(self._usual_most, self._if_produced)
         else:
-            self.is_reserved = reserved < 0.33 * produced and produced > 200.0
+            self.is_reserved = self._if_reserved < 0.33 * self._if_produced and self._if_produced > 200.0
 
 
 Meter = StartMeter | OutputMeter

@@ -89,7 +89,10 @@ class MemoryStore:
                 for bucket in meter.buckets:
                     bucket.resize(limit, now)
             mark = held.marks.get(reading.unit)
-            if mark is not None and not _is_wider(meter.level.limit, reading):
+            if _is_wider(meter.level.limit, reading):
+                for bucket in meter.buckets:
+                    bucket.assume()
+            elif mark is not None:
                 meter.read(mark, reading)
 
     def _learn(self, held: _Held, reading: Reading, now: float) -> None:
