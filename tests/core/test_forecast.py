@@ -23,7 +23,6 @@ def lognormal(random: Random, median: float, sigma: float) -> float:
 
 def learn(lengths: Lengths, tokens: float, most: float = MOST) -> None:
     """One call from its begin to its end."""
-    lengths.begin()
     took = min(tokens, most)
     lengths.grow(0.0, took)
     lengths.end(took, cut_off=tokens >= most)
@@ -40,7 +39,6 @@ def watched(tokens: list[float], *, until: float) -> Lengths:
     """Calls that all start at once, at one speed: what has been learnt when the longest have got to `until` tokens."""
     lengths = Lengths()
     for each in tokens:
-        lengths.begin()
         produced = 0.0
         while produced < min(each, until):
             now = min(produced + 32.0, each, until)
@@ -127,7 +125,6 @@ def test_calls_that_still_run_steadily_do_not_bias_the_mean() -> None:
     for _ in range(400):
         while len(flying) < 60:
             flying.append([0.0, lognormal(random, 300.0, 0.7)])
-            lengths.begin()
         for call in flying:
             now = min(call[0] + speed, call[1])
             lengths.grow(call[0], now)
@@ -154,7 +151,6 @@ def test_calls_of_which_only_the_end_is_seen_teach_the_same() -> None:
     for _ in range(200):
         tokens = lognormal(random, 200.0, 0.8)
         learn(at_once, tokens)
-        slowly.begin()
         produced = 0.0
         while produced < tokens:
             now = min(produced + 7.0, tokens)
