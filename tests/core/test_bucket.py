@@ -152,11 +152,6 @@ def test_a_reading_is_compared_with_what_was_believed_when_its_call_was_admitted
     assert one.content == pytest.approx(40.0)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="read() of a bucket in debt puts all it raises into the spare, beyond the capacity; refill then pays the debt a "
-    "second time, and confirm() opens both",
-)
 def test_a_reading_that_forgives_a_debt_does_not_open_more_than_the_bucket_holds() -> None:
     one = full(100.0)
     then = one.charge(300.0, 1000.0)

@@ -234,11 +234,6 @@ def test_whoever_is_refused_makes_room_for_the_next() -> None:
     assert [ticket.call.id for ticket in tickets(pump(engine, 1110.0))] == ["3"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="pump() looks at the deadline of the head only: whoever waits behind a head that may wait longer learns that its "
-    "own time is up when it becomes the head",
-)
 def test_a_call_behind_the_head_is_refused_when_its_time_is_up() -> None:
     engine = drained()
     engine.join(a_call("patient"), 1, 1000.0)
@@ -251,8 +246,6 @@ def test_a_call_behind_the_head_is_refused_when_its_time_is_up() -> None:
 
 @pytest.mark.parametrize("now", [1000.0, 0.0])
 def test_a_call_that_may_not_wait_at_all_is_refused_at_once(now: float) -> None:
-    if now == 0.0:
-        pytest.xfail("join() takes a time of 0.0 for none at all; only virtual time starts there")
     engine = make(most_in_flight=1)
     go(engine, a_call("1"), now)
     engine.join(a_call("2", max_wait_s=0.0), 1, now)
@@ -378,11 +371,6 @@ def test_a_run_of_nothing_but_the_providers_trouble_closes_the_pool_for_a_while(
     assert engine.pools[POOL].waits_for == "the provider's capacity"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="settle() takes an attempt that was cancelled, or never sent, for one that the provider answered, which opens a "
-    "pool closed by overload and raises the ceiling",
-)
 def test_a_call_that_was_cancelled_does_not_open_a_closed_pool() -> None:
     engine = make()
     flying = many(engine, 30)
@@ -393,7 +381,6 @@ def test_a_call_that_was_cancelled_does_not_open_a_closed_pool() -> None:
     assert not pump(engine, 1001.0).admitted
 
 
-@pytest.mark.xfail(strict=True, reason="settle() charges a request to an attempt that was never sent")
 def test_a_call_that_was_never_sent_takes_nothing() -> None:
     engine = make(ONE_A_SECOND)
     before = level(engine, Unit.REQUESTS, 1000.0).content
@@ -452,9 +439,6 @@ def test_a_cost_nobody_knows_counts_as_the_most_it_could_be() -> None:
     assert (engine.budget.spent, engine.budget.held) == (60, 0)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="settle() takes an engine without `cost` for one where all calls are free"
-)
 def test_without_a_way_to_tell_costs_every_call_counts_as_the_most_it_could_be() -> None:
     engine = make(budget=Budget(100), price=lambda _call, _tokens: 60)
     settle(engine, go(engine, a_call()))

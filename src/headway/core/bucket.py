@@ -192,7 +192,9 @@ class Bucket:
             self.shift(off + below)
         elif off > above:
             change = max(min(off - above, self.capacity - self.content), 0.0)
-            self.spare += change
+            forgiven = min(change, max(-self.level, 0.0))  # a debt that is none is no spare, either
+            self.level += forgiven
+            self.spare += change - forgiven
             self._shift += change
         elif gain:
             self.shift(off * gain)

@@ -145,6 +145,9 @@ class Engine:
         admitted: list[tuple[Place, Ticket]] = []
         refused: list[tuple[Place, HeadwayError]] = []
         ask_again: float | None = None
+        for late in pool.line.overdue(now):
+            pool.line.leave(late)
+            refused.append((late, _too_long(pool.waits_for or "its turn", 0.0, 0.0)))
         while (place := pool.line.head()) is not None:
             ticket = self._admit(pool, place, now, at_ns)
             if isinstance(ticket, Ticket):
@@ -160,6 +163,9 @@ class Engine:
             break
         else:
             pool.waits_for = ""
+        due = pool.line.next_overdue
+        if due is not None and len(pool.line):
+            ask_again = max(due - now, 0.0) if ask_again is None else min(ask_again, max(due - now, 0.0))
         return Pumped(tuple(admitted), tuple(refused), ask_again)
 
     def headed(self, ticket: Ticket, readings: Sequence[Reading], now: float, *, ok: bool) -> None:
@@ -209,9 +215,9 @@ class Engine:
             unit = _named(problem, running.readings)
             self.store.refuse(ticket.id, unit, problem.retry_after_s or 1.0, running.readings, now)
         else:
-            self._give_back(running, usage, now)
+            self._give_back(running, usage, now, requests=1.0 if reply.sent else 0.0)
         match problem.fault if problem else None:
-            case None:
+            case None if reply.status is not None:
                 pool.ceiling.succeeded()
             case Fault.OVERLOADED | Fault.FAILED:
                 pool.ceiling.overloaded(now)
@@ -220,16 +226,16 @@ class Engine:
         if not running.headed or problem is not None:
             self.prefixes.failed(call.estimate.prefix, call.id)
         if self.budget is not None:
-            cost = self._cost(usage, ticket.at_ns) if self._cost else 0
+            cost = self._cost(usage, ticket.at_ns) if self._cost else None
             self.budget.settle(ticket.worst_cost, ticket.worst_cost if cost is None else cost)
         self._account(pool, now)
 
-    def _give_back(self, running: _Running, usage: Usage, now: float) -> None:
+    def _give_back(self, running: _Running, usage: Usage, now: float, *, requests: float) -> None:
         charged = usage.input_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
         if not self._cache_is_free(running.ticket.call.identity.model):
             charged += usage.cache_read_tokens
         used: dict[Unit, float] = {
-            Unit.REQUESTS: 1.0,
+            Unit.REQUESTS: requests,
             Unit.INPUT_TOKENS: charged,
             Unit.OUTPUT_TOKENS: usage.output_tokens,
             Unit.TOKENS: charged + usage.output_tokens,
@@ -294,7 +300,6 @@ class Engine:
 
     def _go(self, pool: Pool, ticket: Ticket, running: _Running, now: float) -> None:
         self._running[ticket.id] = running
-        running.lengths.begin()
         pool.ceiling.enter()
         pool.ramp.start(now)
         pool.since = now if pool.since is None else pool.since
@@ -316,15 +321,8 @@ class Engine:
         pool.waits_for = why
         end = place.give_up_at
         if end is None or (now < end and (wait_s == float("inf") or now + wait_s <= end)):
-            return None, wait_s if end is None else min(wait_s, max(end - now, 0.0))
-        error = WouldWaitTooLong(
-            f"would wait for {limit or why} longer than it may: at level {level:,.0f}, clears in {wait_s:,.1f} s",
-            limit=limit or why,
-            level=level,
-            wait_s=wait_s,
-            hint="Allow a longer wait, a smaller request, or a higher limit.",
-        )
-        return error, 0.0
+            return None, wait_s
+        return _too_long(limit or why, level, wait_s), 0.0
 
     def _holds(self, call: Call, now: float) -> tuple[dict[Unit, Hold], Lengths, float]:
         """What the call is expected to take of each unit; the lengths it is judged by; all its input tokens."""
@@ -373,6 +371,17 @@ def _named(problem: Problem, readings: Sequence[Reading]) -> Unit | None:
         r.unit for r in readings if r.remaining is not None and r.amount and r.remaining <= 0.01 * r.amount
     ]
     return empty[0] if len(empty) == 1 else None
+
+
+def _too_long(limit: str, level: float, wait_s: float) -> WouldWaitTooLong:
+    clears = f", clears in {wait_s:,.1f} s" if 0.0 < wait_s < float("inf") else ""
+    return WouldWaitTooLong(
+        f"would wait for {limit} longer than it may: at level {level:,.0f}{clears}",
+        limit=limit,
+        level=level,
+        wait_s=wait_s,
+        hint="Allow a longer wait, a smaller request, or a higher limit.",
+    )
 
 
 def _over(budget: Budget, worst: int) -> BudgetExceeded:

@@ -63,15 +63,10 @@ class Lengths:
         """Calls that have taught this distribution, or the one it starts from."""
         return self.calls if self._parent is None else max(self.calls, self._parent.calls)
 
-    def begin(self) -> None:
-        """A call has started."""
-        self._entered[0] += 1.0
-        if self._parent is not None:
-            self._parent.begin()
-
     def grow(self, before: float, now: float) -> None:
-        """A call has got from `before` to `now` tokens, and may go on."""
-        first, last = bisect_right(EDGES, before), min(bisect_right(EDGES, now), len(_PRIOR))
+        """A call has got from `before` to `now` tokens, and may go on. Not before something has been seen of it."""
+        first = bisect_right(EDGES, before) if before > 0.0 else 0
+        last = min(bisect_right(EDGES, now), len(_PRIOR))
         if last > first:
             self._enter(first, last)
 
@@ -106,6 +101,7 @@ class Lengths:
             alive = alive if alive > 1e-9 else 1e-9
             mean = produced + (mean - area[low] - share * (area[low + 1] - area[low])) / alive
             square = produced**2 + (square - moment[low] - share * (moment[low + 1] - moment[low])) / alive
+        mean = min(max(mean, produced), most)
         variance = square - mean * mean
         return Guess(mean, variance if variance > 0.0 else 0.0)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from headway.core.call import Call, Class
 
@@ -21,12 +22,16 @@ CLASS_WEIGHTS = {Class.INTERACTIVE: 100.0, Class.STANDARD: 10.0, Class.BULK: 1.0
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """One call's place in line, for its attempt `number`. `give_up_at` is when it may wait no longer."""
+    """One call's place in line, for its attempt `number`.
+
+    `give_up_at` is when it may wait no longer, `is_out` that it has left the line.
+    """
 
     call: Call
     joined_at: float
     number: int = 1
     give_up_at: float | None = None
+    is_out: bool = False
 
 
 @dataclass(slots=True)
@@ -51,6 +56,8 @@ class Line:
         self._ranks = {class_: _Rank(weight) for class_, weight in CLASS_WEIGHTS.items()}
         self._now = 0.0
         self._size = 0
+        self._ends: list[tuple[float, int, Place]] = []  # a heap of who may not wait for ever
+        self._order = 0
 
     def __len__(self) -> int:
         return self._size
@@ -68,6 +75,25 @@ class Line:
         tenant.places.append(place)
         rank.waiting += 1
         self._size += 1
+        if place.give_up_at is not None:
+            self._order += 1
+            heappush(self._ends, (place.give_up_at, self._order, place))
+
+    def overdue(self, now: float) -> list[Place]:
+        """Who may not wait any longer."""
+        late = []
+        while self._ends and (self._ends[0][2].is_out or self._ends[0][0] <= now):
+            place = heappop(self._ends)[2]
+            if not place.is_out:
+                late.append(place)
+        return late
+
+    @property
+    def next_overdue(self) -> float | None:
+        """When the next one may not wait any longer."""
+        while self._ends and self._ends[0][2].is_out:
+            heappop(self._ends)
+        return self._ends[0][0] if self._ends else None
 
     def head(self) -> Place | None:
         """Who is next, or None when nobody waits."""
@@ -82,6 +108,7 @@ class Line:
         if tenant is None or place not in tenant.places:
             return False
         tenant.places.remove(place)
+        place.is_out = True
         self._count_out(rank, place.call.tenant, tenant)
         return True
 
@@ -89,6 +116,7 @@ class Line:
         """Take the head out of the line and charge its flows `cost`, in seconds of the limit it draws on most."""
         rank, tenant = self._next()
         place = tenant.places.popleft()
+        place.is_out = True
         self._now, rank.now = rank.virtual, tenant.virtual
         rank.virtual += cost / rank.weight
         tenant.virtual += cost / place.call.weight
