@@ -6,6 +6,8 @@ In the mode `reserved` the bound is that of a client who knows every length and 
     python benchmarks/pacing.py [ROW ...]     run these rows (default: all); JSON lines go to benchmarks/results/
     python benchmarks/pacing.py --list        the rows
     python benchmarks/pacing.py --table       the table of what was run, medians, as Markdown
+
+What is measured is the last commit, not the work tree (--tree: the work tree).
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import heapq
+import io
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import urllib.request
@@ -62,12 +66,14 @@ ROWS = {
     "mixed-60s-debt": Row("mixed", 1.05, 0.002, burst=60, admit="debt"),
     "mixed-known": Row("mixed", 1.05, 0.002, known_burst=True),
     "mixed-60s-known": Row("mixed", 1.05, 0.002, burst=60, known_burst=True),
+    "balanced": Row("balanced", 1.05, 0.002),
     "output-bound": Row("output-bound", 1.06, 0.002),
     "output-bound-debt": Row("output-bound", 1.06, 0.002, admit="debt"),
     "output-bound-known": Row("output-bound", 1.06, 0.002, known_burst=True),
     "short": Row("short", 1.05, 0.002),
     "short-known": Row("short", 1.05, 0.002, known_burst=True),
     "mixed-learnt": Row("mixed", 1.15, 0.01, limits=False),
+    "balanced-learnt": Row("balanced", 1.15, 0.01, limits=False),
     "output-bound-learnt": Row("output-bound", 1.15, 0.01, limits=False),
     "short-learnt": Row("short", 1.15, 0.01, limits=False),
     "two-kinds": Row("two-kinds", 1.08),
@@ -155,6 +161,31 @@ def client_command(row: Row, url: str, job: Path) -> list[str]:
     return command + (["--burst", f"{row.burst}s"] if row.known_burst else [])
 
 
+@contextlib.contextmanager
+def source(*, tree: bool) -> Iterator[dict[str, str]]:
+    """What to run and its name: the sources of the last commit, in a folder of their own, or the work tree."""
+    commit = _git("rev-parse", "--short", "HEAD")
+    if tree or not commit:
+        yield {"commit": f"{commit} and changes" if _git("status", "--porcelain", "../src") else commit}
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        packed = subprocess.run(
+            ["git", "archive", commit, "src"], cwd=HERE.parent, capture_output=True, check=True
+        )
+        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as files:
+            files.extractall(folder, filter="data")
+        os.environ["PYTHONPATH"] = str(Path(folder) / "src")
+        yield {"commit": commit}
+
+
+def _git(*arguments: str) -> str:
+    try:
+        ended = subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return ended.stdout.strip()
+
+
 def measure(name: str) -> dict[str, Any]:
     """Run one row."""
     row = ROWS[name]
@@ -220,11 +251,8 @@ def lost_of(job: Path) -> tuple[int, int]:
 
 def machine() -> dict[str, Any]:
     """Where and of what this was measured."""
-    git = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
-    )
     return {
-        "commit": git.stdout.strip(),
+        "commit": _git("rev-parse", "--short", "HEAD"),
         "python": platform.python_version(),
         "machine": f"{os.cpu_count()} cores, {_model()}",
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -303,15 +331,23 @@ def brief(result: dict[str, Any]) -> str:
         "lost",
         "attempts",
     }
-    keep |= {"spilt_s", "client_cpu_s", "others_cpu_s", "load", "exit"}
+    keep |= {"commit", "spilt_s", "client_cpu_s", "others_cpu_s", "load", "exit"}
     return json.dumps({key: value for key, value in result.items() if key in keep})
+
+
+def chosen(*, own: bool, baselines: bool) -> list[str]:
+    """All rows, or those of one sort."""
+    return [name for name in ROWS if own == baselines or baselines == name.startswith("600")]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Bulk jobs against our own API server.")
     parser.add_argument("rows", nargs="*", help="default: all")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--own", action="store_true", help="the rows of headway itself")
+    parser.add_argument("--baselines", action="store_true", help="the rows of 600 lines, for scale")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--tree", action="store_true", help="measure the work tree as it is")
     parser.add_argument("--since", default="", help="for --table: only results from this UTC time on")
     arguments = parser.parse_args()
     if arguments.list:
@@ -321,15 +357,22 @@ def main() -> int:
         found = [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()]
         print(table([each for each in found if each["at"] >= arguments.since]))
         return 0
+    unknown = set(arguments.rows) - set(ROWS)
+    if unknown:
+        parser.error(f"no such row: {', '.join(sorted(unknown))} (see --list)")
     RESULTS.parent.mkdir(exist_ok=True)
-    met = True
-    for name in arguments.rows or ROWS:
-        result = measure(name)
-        met = met and is_reached(ROWS[name], result)
-        with RESULTS.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(result) + "\n")
-        print(brief(result), flush=True)
-    return 0 if met else 1
+    names = arguments.rows or chosen(own=arguments.own, baselines=arguments.baselines)
+    with source(tree=arguments.tree) as measured:
+        return 0 if all([run(name, measured) for name in names]) else 1
+
+
+def run(name: str, measured: dict[str, str]) -> bool:
+    """Measure a row, keep and show it; whether it was reached."""
+    result = measure(name) | measured
+    with RESULTS.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(result) + "\n")
+    print(brief(result), flush=True)
+    return is_reached(ROWS[name], result)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,13 @@ def _long_tail(random_: random.Random, mean: float, sigma: float, most: int) -> 
 
 
 def mixed(random_: random.Random, _share: float) -> Draw:
+    """Long tails on both sides, as a production chat service has them: about four tokens in for one out."""
+    most = random_.choice((1024, 2048, 4096))
+    return _long_tail(random_, 872, 0.9, 8_000), _long_tail(random_, 213, 0.8, most), most
+
+
+def balanced(random_: random.Random, _share: float) -> Draw:
+    """As mixed, with longer replies: input and output tokens bind within a tenth of each other."""
     most = random_.choice((1024, 2048, 4096))
     return _long_tail(random_, 700, 0.9, 8_000), _long_tail(random_, 354, 0.8, most), most
 
@@ -51,6 +58,7 @@ def reserved(random_: random.Random, _share: float) -> Draw:
 
 KINDS: dict[str, Callable[[random.Random, float], Draw]] = {
     "mixed": mixed,
+    "balanced": balanced,
     "output-bound": output_bound,
     "short": short,
     "two-kinds": two_kinds,
