@@ -15,10 +15,11 @@ import sys
 
 MODEL = "claude-opus-4-20250514"
 SUBJECTS = ("invoices", "sensors", "tickets", "recipes", "timetables", "contracts", "maps", "letters")
-WORDS = (
+TEXT = (
     "the of and a to in is on with for as by an at from or that this it are was be which its after before during "
     "first next last value item line report station order parcel engine river harbour signal cargo bridge window"
-).split()
+)
+WORDS = TEXT.split()
 
 
 def text(random_: random.Random, words: int) -> str:
