@@ -11,11 +11,13 @@ from headway.core.budget import Budget
 from headway.core.call import Call, Unit, Usage
 from headway.core.engine import Engine
 from headway.core.limit import Limit, parse_limits, with_burst
+from headway.errors import ConfigError, InputError
 from headway.ledger.price import Prices
 from headway.ledger.sqlite import NoLedger, SqliteLedger, default_path
 from headway.providers.anthropic import Anthropic
 from headway.providers.catalog import Catalog
 from headway.stores.memory import MemoryStore
+from headway.wire.request import Origin
 
 WORST_INPUT = 1.25  # how far a prompt may be above its estimate, for what it may cost at most
 
@@ -34,6 +36,7 @@ class Parts:
 
 def build(config: Config, wall: Callable[[], int]) -> Parts:
     """Put an engine together. `wall` is nanoseconds since 1970 UTC. Raises ConfigError for settings that contradict."""
+    _check_base_url(config.base_url)
     catalog, prices = Catalog.load(), Prices()
     budget = Budget(round(config.max_cost_usd * 1e9)) if config.max_cost_usd is not None else None
 
@@ -84,6 +87,14 @@ def open_ledger(config: Config, prices: Prices) -> SqliteLedger | NoLedger:
     if config.ledger == "none":
         return NoLedger()
     return SqliteLedger(Path(config.ledger) if config.ledger else default_path(), prices=prices)
+
+
+def _check_base_url(base_url: str) -> None:
+    try:
+        Origin(base_url)
+    except InputError as error:
+        shown = base_url.rpartition("@")[2][:200]  # what stands before an @ may be a password
+        raise ConfigError(f"the base URL {shown!r} cannot be used", hint=str(error)) from None
 
 
 def _published(catalog: Catalog, pool: str, tier: str | None) -> Sequence[Limit]:

@@ -62,9 +62,9 @@ def load(environment: Mapping[str, str], **arguments: Any) -> Config:
     Raises ConfigError for a value that cannot be used.
     """
     config = Config(
-        api_key=environment.get("ANTHROPIC_API_KEY") or None,
-        auth_token=environment.get("ANTHROPIC_AUTH_TOKEN") or None,
-        base_url=environment.get("ANTHROPIC_BASE_URL") or DEFAULT_BASE_URL,
+        api_key=_key(environment, "ANTHROPIC_API_KEY"),
+        auth_token=_key(environment, "ANTHROPIC_AUTH_TOKEN"),
+        base_url=environment.get("ANTHROPIC_BASE_URL", "").strip() or DEFAULT_BASE_URL,
         ledger=environment.get("HEADWAY_LEDGER") or None,
     )
     config = replace(config, **{name: value for name, value in arguments.items() if value is not None})
@@ -76,6 +76,14 @@ def load(environment: Mapping[str, str], **arguments: Any) -> Config:
         raise ConfigError(f"--concurrency must be at least 1, not {config.concurrency}")
     if config.retries < 0:
         raise ConfigError(f"--retries must be 0 or more, not {config.retries}")
-    if config.max_cost_usd is not None and config.max_cost_usd <= 0:
+    if config.max_cost_usd is not None and not 0 < config.max_cost_usd < float("inf"):
         raise ConfigError(f"--max-cost must be more than 0, not {config.max_cost_usd}")
     return config
+
+
+def _key(environment: Mapping[str, str], name: str) -> str | None:
+    """A key without the blanks and line ends that copying leaves around it. Its value is in no message."""
+    key = environment.get(name, "").strip()
+    if any(not "!" <= character <= "~" for character in key):
+        raise ConfigError(f"{name} holds characters that no key has", hint="Copy the key again.")
+    return key or None

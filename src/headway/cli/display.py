@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from time import monotonic
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,14 +18,56 @@ from rich.text import Text
 from headway.jobs.view import LimitView, View
 
 TERMINAL_EVERY_S, PLAIN_EVERY_S = 0.2, 5.0
+FIRST_AFTER_S = 1.0
+
+
+class ScanDisplay:
+    """Shows how far the scan is, if it takes longer than a second. Use as a context manager."""
+
+    def __init__(self, console: Console, size: int) -> None:
+        self._console = console
+        self._size = max(size, 1)
+        self._live = (
+            Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        )
+        self._shown_at = monotonic() + FIRST_AFTER_S - self._every_s
+        self._is_live = False
+
+    @property
+    def _every_s(self) -> float:
+        return TERMINAL_EVERY_S if self._live is not None else PLAIN_EVERY_S
+
+    def __enter__(self) -> ScanDisplay:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None and self._is_live:
+            self._live.stop()
+
+    def show(self, read: int) -> None:
+        """So many bytes are read and checked."""
+        now = monotonic()
+        if now - self._shown_at < self._every_s:
+            return
+        self._shown_at = now
+        text = f"checking the job: {min(read / self._size, 1.0):.0%} of {short(self._size)}B"
+        if self._live is None:
+            _say(text)
+            return
+        if not self._is_live:
+            self._is_live = True
+            self._live.start()
+        self._live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
 class Display:
     """Use as a context manager; `show` draws a picture of the job."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, plain_lines: bool = False) -> None:
         self._console = console
-        self._is_terminal = console.is_terminal
+        self._is_terminal = console.is_terminal and not plain_lines
         self._live = Live(console=console, auto_refresh=False, transient=True) if self._is_terminal else None
         self._last = ""
 
@@ -45,12 +91,18 @@ class Display:
         """Draw the job as it is now."""
         if self._live is not None:
             self._live.update(draw(view, self._console.width), refresh=True)
-        else:
-            line = plain(view)
-            if line != self._last:
-                sys.stderr.write(line + "\n")
-                sys.stderr.flush()
-                self._last = line
+            return
+        line = plain(view)
+        if line != self._last:
+            _say(line)
+            self._last = line
+
+
+def _say(line: str) -> None:
+    """One line to stderr. That nobody reads it any more is no reason to end a job."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
 
 
 def draw(view: View, width: int) -> RenderableType:
@@ -142,3 +194,41 @@ def short(amount: float) -> str:
         if amount < bound:
             return f"{amount / scale:,.{digits}f}{unit}"
     return f"{amount / 1e9:,.2f}G"
+
+
+def show_summary(summary: Mapping[str, Any], console: Console) -> None:
+    """The summary for people."""
+    tokens = summary["tokens"]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", justify="right")
+    failed = f", [red]{summary['errored']:,} errored[/]" if summary["errored"] else ""
+    already = f", {summary['already_done']:,} done before" if summary["already_done"] else ""
+    left = f", [yellow]{summary['left']:,} left[/]" if summary["left"] else ""
+    table.add_row("calls", f"[bold]{summary['succeeded']:,} succeeded[/]{failed}{already}{left}")
+    table.add_row(
+        "attempts", f"{summary['attempts']:,}, {summary['rate_limited']:,} refused by a limit (429)"
+    )
+    cache = tokens["cache_read"] + tokens["cache_write_5m"] + tokens["cache_write_1h"]
+    cached = f", {short(tokens['cache_read'])} read from cache" if cache else ""
+    table.add_row("tokens", f"{short(tokens['input'])} in{cached}, {short(tokens['output'])} out")
+    unpriced = (
+        f" and {summary['unpriced_attempts']:,} attempts of unknown price"
+        if summary["unpriced_attempts"]
+        else ""
+    )
+    table.add_row("cost", f"${summary['cost_usd']:,.4f}{unpriced}")
+    table.add_row("time", clock(summary["elapsed_s"]))
+    for limit in summary["limits"]:
+        name = limit["unit"].replace("_", " ")
+        table.add_row(
+            name,
+            f"{limit['share_used']:.0%} of {limit['amount']:,.0f} a minute used, bound for {clock(limit['bound_s'])}",
+        )
+    table.add_row("results", summary["output"])
+    console.print(table)
+    for kind, count in summary["errors"].items():
+        console.print(f"  [red]{count:,} × {kind}[/]")
+    if summary["stopped"]:
+        console.print(f"[bold yellow]stopped:[/] {summary['stopped']['reason']}")
+        if summary["stopped"]["hint"]:
+            console.print(f"[bold]hint:[/] {summary['stopped']['hint']}")

@@ -24,6 +24,10 @@ def emulate(
         str,
         typer.Argument(help="Model class and tier, with settings after a question mark.", metavar="PROFILE"),
     ] = "claude-opus-4/tier-1",
+    named: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="PROFILE", help="The same, by name.", show_default=False),
+    ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on. Anything but loopback lets others use it, too.")
     ] = "127.0.0.1",
@@ -50,7 +54,7 @@ def emulate(
     if settings:
         _list_settings(as_json)
         return
-    read = parse_profile(profile)
+    read = parse_profile(named or profile)
     serve(read, host, port, lambda url: _announce(read, url, as_json))
 
 

@@ -7,13 +7,14 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from headway import __version__
 from headway.cli.emulate import emulate
 from headway.cli.run import run as run_job
 from headway.cli.run import with_profile
 from headway.cli.usage import usage
-from headway.errors import HeadwayError
+from headway.errors import HeadwayError, MachineError
 
 app = typer.Typer(
     name="headway",
@@ -44,21 +45,46 @@ def main(
 
 
 def run() -> None:
-    """Run the command line: errors of ours come out as one sentence and a way out, never as a traceback."""
+    """Run the command line: errors come out as one sentence and a way out, never as a traceback."""
     try:
         app(with_profile(sys.argv[1:]))
-    except HeadwayError as error:
-        console = Console(stderr=True, highlight=False)
-        console.print(f"[bold red]error:[/] {_plain(str(error))}")
-        if error.hint:
-            console.print(f"[bold]hint:[/] {_plain(error.hint)}")
-        sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if "HEADWAY_DEBUG" in os.environ:
+            raise
+        known = _known(error)
+        _say(known or _unknown(error))
+        sys.exit(known.exit_code if known else 70)
 
 
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
+def _known(error: BaseException) -> HeadwayError | None:
+    """An error of ours, or one that stands for it; also out of a group of errors."""
+    match error:
+        case HeadwayError():
+            return error
+        case BaseExceptionGroup():
+            return next((found for part in error.exceptions if (found := _known(part))), None)
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            return MachineError(f"{where}{error.strerror or error}")
+        case _:
+            return None
+
+
+def _unknown(error: BaseException) -> HeadwayError:
+    """A mistake of headway's own: EX_SOFTWARE of sysexits.h. Its text may quote data, so only its kind is said."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    hint = "Results so far are kept. HEADWAY_DEBUG=1 shows where it happened: please report that."
+    return HeadwayError(f"a mistake in headway itself ({type(error).__name__})", hint=hint)
+
+
+def _say(error: HeadwayError) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text.assemble(("error: ", "bold red"), str(error)))
+    if error.hint:
+        console.print(Text.assemble(("hint: ", "bold"), error.hint))

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import time_ns
@@ -17,41 +15,70 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
-from rich.status import Status
-from rich.table import Table
 from rich.text import Text
 
 from headway.assemble import build
-from headway.cli.display import Display, clock, short
+from headway.cli.display import Display, ScanDisplay, show_summary
+from headway.cli.files import is_text, open_job
 from headway.config import Config, load
 from headway.core.limit import parse_duration
 from headway.emulator.process import spawn
+from headway.emulator.profile import parse_profile
 from headway.errors import ConfigError, InputError
-from headway.jobs.door import Door, Options, bad_report
-from headway.jobs.job import Stop
+from headway.jobs.check import bad_report
+from headway.jobs.door import Door
 from headway.jobs.lines import Defaults
+from headway.jobs.record import Options
+from headway.providers.catalog import Catalog
 
 DEFAULT_PROFILE = "claude-opus-4/tier-4"
+SCAN_SHOWN_EVERY_S = 5.0
 _PROFILE = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+(\?.*)?|[a-z0-9.-]+\?.*")
 
 EXAMPLES = """
+
 [bold]Examples[/]
 
   headway run prompts.jsonl
+
   headway run prompts.jsonl -o answers.jsonl --max-cost 20usd
-  headway run prompts.jsonl --emulate                     try it without a key
-  headway run prompts.txt --model claude-opus-4-8 --max-tokens 500 --system "Answer in one line."
-  cat prompts.jsonl | headway run - -o answers.jsonl --json
+
+  headway run prompts.jsonl --emulate      try it on the built-in emulator, without a key
+
+  headway run prompts.txt --model claude-opus-4-8 --max-tokens 500 --system "One line."
+
+  cat prompts.jsonl | headway run - | jq .result.message.content
+
+[bold]Ctrl-C[/] stops sending and lets calls in flight end, a second one breaks them off. The same command goes on.
+
+[bold]Exit codes[/]  0 all succeeded · 1 some results are errors · 2 the input, a setting or the key is wrong ·
+3 a limit, the budget or the provider's spend cap stopped it · 5 the disk or the network did ·
+70 a mistake in headway · 130 Ctrl-C, 143 SIGTERM, 141 nobody reads standard output.
+After 3, 5, 130 and 143 the same command goes on.
 """
+
+
+def _models(start: str) -> list[str]:
+    return [facts.id for facts in Catalog.load().models if facts.id.startswith(start)]
+
+
+def _tiers(start: str) -> list[str]:
+    return [name for name in Catalog.load().tiers if name.startswith(start)]
 
 
 def run(
     job: Annotated[str, typer.Argument(metavar="JOB.jsonl", help="The job file; - reads standard input.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where results go. Default: JOB.results.jsonl beside the job."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where results go; - is standard output. Default: JOB.results.jsonl beside the job.",
+        ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model for lines that name none.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model for lines that name none.", autocompletion=_models)
+    ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(help="Output maximum for lines that give none.", min=0)
     ] = None,
@@ -64,15 +91,19 @@ def run(
         ),
     ] = None,
     tier: Annotated[
-        str | None, typer.Option(help="Published limits to start from, e.g. tier-2, build.")
+        str | None,
+        typer.Option(help="Published limits to start from, e.g. tier-2, build.", autocompletion=_tiers),
     ] = None,
     burst: Annotated[
         str | None,
         typer.Option(help="What full buckets hold: 5s of refill, or requests=100,… Default: learnt."),
     ] = None,
-    max_cost: Annotated[str | None, typer.Option(help="Never spend more than this, e.g. 20usd.")] = None,
+    max_cost: Annotated[
+        str | None, typer.Option(help="Never spend more on this job, in all its runs, e.g. 20usd.")
+    ] = None,
     max_wait: Annotated[
-        str | None, typer.Option(help="Stop rather than let a call wait longer, e.g. 10m.")
+        str | None,
+        typer.Option(help="Stop rather than let the next call wait longer, e.g. 10m."),
     ] = None,
     retries: Annotated[
         int | None, typer.Option(help="Tries after the first, for failed calls [8].", min=0)
@@ -136,79 +167,64 @@ def run(
             "ledger": ledger,
         }
         config = load(os.environ, **arguments)
+        target = _target(job, output, as_json)
         if emulate is not None:
             config = stack.enter_context(_emulated(config, emulate))
         config.headers()  # a missing key is said before the file is read
-        console = Console(stderr=True, highlight=False)
-        source, target = stack.enter_context(_files(job, output, as_json))
+        parts = build(config, time_ns)
+        source = stack.enter_context(open_job(job))
         options = Options(
             input=source,
             name="standard input" if job == "-" else job,
             output=target,
             defaults=Defaults(model, max_tokens, system),
-            is_text=_is_text(job, source),
+            is_text=is_text(job, source),
             keep_going=keep_going,
             restart=restart,
             accept_changes=accept_changes,
             retry_errored=retry_errored,
         )
-        door = Door(options, build(config, time_ns))
+        door = Door(options, parts)
         stack.callback(door.close)
-        stop = _go(door, console)
-        summary = door.summary(stop)
-        if as_json:
-            sys.stdout.buffer.write(msgspec.json.encode(summary) + b"\n")
-        else:
-            show_summary(summary, console)
-        if stop is not None:
-            raise typer.Exit(stop.exit_code)
-        if summary["errored"]:
-            raise typer.Exit(1)
+        raise typer.Exit(_go(door, os.fstat(source.fileno()).st_size, as_json))
 
 
-def _go(door: Door, console: Console) -> Stop | None:
-    """Scan, run, and show both."""
-    with Status("Reading the job …", console=console) if console.is_terminal else contextlib.nullcontext():
-        index = door.look()
+def _go(door: Door, size: int, as_json: bool) -> int:
+    """Scan, run, and show both; returns the exit code."""
+    console = Console(stderr=True, highlight=False)
+    to_terminal = door.options.output is None and sys.stdout.isatty()  # bars would be torn by what is printed
+    with ScanDisplay(console, size) as scanning:
+        index = door.look(scanning.show)
     if index.bad_count:
-        console.print(
-            Text(bad_report(index, door.options.name).replace("; nothing was sent", ""), style="yellow")
-        )
+        report = bad_report(index, door.options.name).replace("; nothing was sent", "")
+        console.print(Text(report, style="yellow"))
     if door.tally.before:
         console.print(f"{door.tally.before:,} of {door.tally.total:,} lines have results already; going on.")
-    with Display(console) as display:
-        return door.run(display.show, display.every_s)
+    with Display(console, plain_lines=to_terminal) as display:
+        stop = door.run(display.show, display.every_s)
+    summary = door.summary(stop)
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(summary) + b"\n")
+        sys.stdout.buffer.flush()
+    else:
+        show_summary(summary, console)
+    if door.ledger_problem:
+        console.print(Text(f"ledger: {door.ledger_problem}", style="yellow"))
+    if stop is not None:
+        return stop.exit_code
+    return 1 if summary["errored"] or summary["already_errored"] else 0
 
 
-@contextlib.contextmanager
-def _files(job: str, output: Path | None, as_json: bool) -> Iterator[tuple[Path, Path]]:
-    """The input as a file, and the output's path. Standard input is copied to a file of its own."""
-    if job != "-":
-        path = Path(job)
-        if not path.exists():
-            raise InputError(f"no such file: {job}")
-        yield path, output or path.with_name(f"{path.stem}.results.jsonl")
-        return
-    if output is None:
-        raise InputError(
-            "results of standard input need a place" + (" beside --json" if as_json else ""),
-            hint="Add -o OUT.jsonl: with it the job can also be resumed.",
-        )
-    with tempfile.NamedTemporaryFile(prefix="headway-", suffix=".jsonl") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-        copy.flush()
-        yield Path(copy.name), output
-
-
-def _is_text(job: str, source: Path) -> bool:
-    """Whether lines are prompts as they stand. Files that are called JSON are JSON; others if they look like it."""
-    if Path(job).suffix.lower() in (".jsonl", ".json", ".ndjson"):
-        return False
-    with source.open("rb") as file:
-        for line in file:
-            if line.strip():
-                return not line.lstrip().startswith(b"{")
-    return False
+def _target(job: str, output: Path | None, as_json: bool) -> Path | None:
+    """Where results go; None: standard output."""
+    if str(output) == "-" or (output is None and job == "-"):
+        if as_json:
+            raise InputError(
+                "results and --json cannot share standard output",
+                hint="Add -o OUT.jsonl: with it the job can also be resumed.",
+            )
+        return None
+    return output or Path(job).with_name(f"{Path(job).stem}.results.jsonl")
 
 
 @contextlib.contextmanager
@@ -230,57 +246,31 @@ def _dollars(text: str | None) -> float | None:
         return None
     bare = text.strip().lower().removeprefix("$").removesuffix("usd").strip()
     try:
-        return float(bare)
+        return float(bare.replace(",", ""))
     except ValueError:
         raise ConfigError(f"--max-cost: cannot read {text!r}", hint="Write it like 20usd.") from None
 
 
-def show_summary(summary: Mapping[str, Any], console: Console) -> None:
-    """The summary for people."""
-    tokens = summary["tokens"]
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", justify="right")
-    failed = f", [red]{summary['errored']:,} errored[/]" if summary["errored"] else ""
-    already = f", {summary['already_done']:,} done before" if summary["already_done"] else ""
-    left = f", [yellow]{summary['left']:,} left[/]" if summary["left"] else ""
-    table.add_row("calls", f"[bold]{summary['succeeded']:,} succeeded[/]{failed}{already}{left}")
-    table.add_row(
-        "attempts", f"{summary['attempts']:,}, {summary['rate_limited']:,} refused by a limit (429)"
-    )
-    cache = tokens["cache_read"] + tokens["cache_write_5m"] + tokens["cache_write_1h"]
-    cached = f", {short(tokens['cache_read'])} read from cache" if cache else ""
-    table.add_row("tokens", f"{short(tokens['input'])} in{cached}, {short(tokens['output'])} out")
-    unpriced = (
-        f" and {summary['unpriced_attempts']:,} attempts of unknown price"
-        if summary["unpriced_attempts"]
-        else ""
-    )
-    table.add_row("cost", f"${summary['cost_usd']:,.4f}{unpriced}")
-    table.add_row("time", clock(summary["elapsed_s"]))
-    for limit in summary["limits"]:
-        name = limit["unit"].replace("_", " ")
-        table.add_row(
-            name,
-            f"{limit['share_used']:.0%} of {limit['amount']:,.0f} a minute used, bound for {clock(limit['bound_s'])}",
-        )
-    table.add_row("results", summary["output"])
-    console.print(table)
-    for kind, count in summary["errors"].items():
-        console.print(f"  [red]{count:,} × {kind}[/]")
-    if summary["stopped"]:
-        console.print(f"[bold yellow]stopped:[/] {summary['stopped']['reason']}")
-        if summary["stopped"]["hint"]:
-            console.print(f"[bold]hint:[/] {summary['stopped']['hint']}")
-
-
 def with_profile(arguments: list[str]) -> list[str]:
-    """Let `--emulate` stand alone: give it the default profile where no profile follows it."""
+    """Let `--emulate` of `headway run` stand alone: give it the default profile where no profile follows it."""
+    if "run" not in arguments[:1]:
+        return arguments
     filled: list[str] = []
     for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
         filled.append(argument)
-        if argument == "--emulate" and (not _PROFILE.fullmatch(after) or Path(after).exists()):
+        if argument == "--emulate" and not _is_profile(after):
             filled.append(DEFAULT_PROFILE)
     return filled
+
+
+def _is_profile(text: str) -> bool:
+    if text in ("", "-") or text.startswith("-") or Path(text).exists():
+        return False
+    try:
+        parse_profile(text)
+    except ConfigError:
+        return _PROFILE.fullmatch(text) is not None  # it looks like one, so its error is said
+    return True
 
 
 run.__doc__ = (run.__doc__ or "") + EXAMPLES

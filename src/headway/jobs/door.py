@@ -11,47 +11,34 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from secrets import token_hex
+from typing import Any, BinaryIO
 
 import anyio
 
 from headway.assemble import Parts, open_ledger
 from headway.core.retry import Retry
 from headway.drivers.aio import AioDriver
-from headway.errors import ConfigError, JobFileError
-from headway.jobs.index import Check, Checked, Index, scan
-from headway.jobs.job import Job, Stop, Way
-from headway.jobs.lines import PATH, Defaults, custom_id_of, read_line
+from headway.errors import ConfigError, JobFileError, OutputError
+from headway.jobs.check import bad_report, checker
+from headway.jobs.counting import Counting
+from headway.jobs.ending import Stop
+from headway.jobs.index import Index, scan
+from headway.jobs.job import Job, Way
 from headway.jobs.order import Order
-from headway.jobs.results import Results, errored
+from headway.jobs.record import Options as Options
+from headway.jobs.record import Record
 from headway.jobs.sender import WireSender
-from headway.jobs.state import check_unchanged, save, state_of
 from headway.jobs.summary import summarise
 from headway.jobs.tally import Tally
 from headway.jobs.view import View, look
-from headway.providers.catalog import oversize
 from headway.wire.client import Client
 from headway.wire.exchange import Timeouts
 
 MOST_CONNECTIONS = 4000
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What to run. `name` is how the input is called in messages (a file name, or "standard input")."""
-
-    input: Path
-    name: str
-    output: Path
-    defaults: Defaults
-    is_text: bool = False
-    keep_going: bool = False
-    restart: bool = False
-    accept_changes: bool = False
-    retry_errored: bool = False
 
 
 class Door:
@@ -61,9 +48,11 @@ class Door:
         self.options = options
         self.parts = parts
         self.tally = Tally()
-        self.index: Index | None = None
         self.job: Job | None = None
-        self._results: Results | None = None
+        self.ledger_problem: str | None = None
+        self._file: BinaryIO | None = None
+        self._index: Index | None = None
+        self._record: Record | None = None
         self._order: Order | None = None
         self._check = checker(parts, options)
 
@@ -72,8 +61,8 @@ class Door:
 
         Raises JobFileError for bad lines (unless `keep_going`) and for an input that has changed; OutputError.
         """
-        options = self.options
-        index = self.index = scan(options.input, self._check, progress)
+        options, tally = self.options, self.tally
+        index = self._index = scan(self._open(), self._check, progress)
         if not index.good_count and not index.bad_count:
             raise JobFileError(f"{options.name} has no lines")
         if index.bad_count and not options.keep_going:
@@ -81,49 +70,27 @@ class Door:
                 bad_report(index, options.name), hint="Mend them, or run the rest with --keep-going."
             )
         self._refuse_unpriced(index)
-        results = self._results = Results(options.output)
-        if options.restart:
-            results.restart()
-        elif not options.accept_changes:
-            check_unchanged(options.output, state_of(index, options.name))
-        if options.retry_errored:
-            results.drop_errored()
-        done = bytearray(len(index.offsets) - 1)
-        self.tally.before = results.repair(lambda custom_id, _ok: self._seen(index, done, custom_id))
-        save(options.output, state_of(index, options.name))
-        self._write_bad(index, results, done)
-        self._order = Order(index.without(done))
-        self.tally.total = self.tally.before + self.tally.bad + self._order.left
-        self.tally.input_left = index.input_tokens * self._order.left / max(index.good_count, 1)
+        record = self._record = Record(options, index, tally)
+        record.reconcile(self._check, self._cost if self.parts.budget else None)
+        if self.parts.budget is not None:
+            self.parts.budget.spent = tally.before_nanousd
+        self._order = Order(index.take_cells(record.done))
+        tally.total = tally.before + tally.bad + self._order.left
+        tally.input_left = index.input_tokens * self._order.left / max(index.good_count, 1)
         return index
 
-    def _seen(self, index: Index, done: bytearray, custom_id: str) -> bool:
-        number = index.ids.line_of(custom_id)
-        if number is None and custom_id.startswith("line-") and custom_id[5:].isdigit():
-            number = int(custom_id[5:]) - 1  # a bad line without an id, written as errored
-        if number is None or number >= len(done):
-            return self.options.accept_changes
-        if done[number]:
-            return False
-        done[number] = 1
-        return True
+    def _open(self) -> BinaryIO:
+        if not isinstance(self.options.input, Path):
+            return self.options.input
+        try:
+            self._file = self.options.input.open("rb")
+        except OSError as error:
+            raise JobFileError(f"cannot read {self.options.name}: {error.strerror}") from None
+        return self._file
 
-    def _write_bad(self, index: Index, results: Results, done: bytearray) -> None:
-        """With `keep_going`, each line that cannot be run gets its result: an error that says why."""
-        for number in index.bad_lines:
-            data = index.read(number).strip()
-            custom_id = custom_id_of(data) or f"line-{number + 1}"
-            owner = index.ids.line_of(custom_id)
-            if done[number] or (owner is not None and owner != number):
-                continue
-            try:
-                self._check(data, number + 1)
-                problem = "the same custom_id as another line"
-            except JobFileError as error:
-                problem = str(error)
-            results.append(custom_id, errored("invalid_request_error", f"line {number + 1}: {problem}"))
-            done[number] = 1
-            self.tally.bad += 1
+    def _cost(self, message: bytes) -> int:
+        usage = self.parts.provider.read_usage(message)
+        return 0 if usage is None else self.parts.prices.cost(usage.model, usage, time.time_ns()).nanousd or 0
 
     def _refuse_unpriced(self, index: Index) -> None:
         if self.parts.budget is None:
@@ -143,89 +110,77 @@ class Door:
         )
 
     async def _run(self, show: Callable[[View], None], every_s: float) -> Stop | None:
-        assert self.index is not None
-        assert self._results is not None
-        assert self._order is not None
         parts, config = self.parts, self.parts.config
-        headers = config.headers()
-        most = config.concurrency or _most_connections()
+        job = self.job = self._make_job()
         ledger = open_ledger(config, parts.prices)
-        client = Client(config.base_url, limits=Timeouts(), max_connections=most)
+        client = Client(
+            config.base_url, limits=Timeouts(), max_connections=config.concurrency or _most_connections()
+        )
         try:
             driver = AioDriver(
                 parts.engine,
-                WireSender(client, parts.provider, headers, time.monotonic),
-                ledger,
+                WireSender(client, parts.provider, config.headers(), time.monotonic, job),
+                Counting(ledger, self.tally, parts.prices),
                 provider=parts.provider.name,
                 retry=Retry(config.retries),
-                clock=time.monotonic,
-                wall=time.time_ns,
-            )
-            way = Way(self._check, _job_name(self.options.output), config.stream, config.max_wait_s)
-            job = self.job = Job(
-                self.index,
-                self._order,
-                self._results,
-                parts.engine,
-                driver,
-                way,
-                self.tally,
-                prices=parts.prices,
                 clock=time.monotonic,
                 wall=time.time_ns,
             )
             async with anyio.create_task_group() as group:
                 group.start_soon(_obey_signals, job)
                 group.start_soon(_show, job, show, every_s)
-                stop = await job.run()
+                stop = await job.run(driver)
                 group.cancel_scope.cancel()
             show(look(job, self.tally.ended_at))
             return stop
         finally:
             await client.close()
             ledger.stop()
+            self.ledger_problem = ledger.problem
+
+    def _make_job(self) -> Job:
+        assert self._index is not None
+        assert self._record is not None
+        assert self._order is not None
+        config = self.parts.config
+        name = _job_name(self.options.output)
+        way = Way(
+            self._check, name, f"{name}-{token_hex(4)}", config.stream, config.retries, config.max_wait_s
+        )
+        return Job(
+            self._index,
+            self._order,
+            self._record.results,
+            self.parts.engine,
+            way,
+            self.tally,
+            clock=time.monotonic,
+            kept=self._save_spent,
+        )
+
+    def _save_spent(self) -> None:
+        """With a budget, note what was spent and what calls in flight may still cost: a kill must not forget it."""
+        budget = self.parts.budget
+        if budget is None or self._record is None:
+            return
+        spent = budget.spent + budget.held
+        if spent != self._record.state.spent_nanousd:
+            with suppress(
+                OutputError
+            ):  # a full disk: nothing more is sent then, and the next second tries again
+                self._record.save(spent)
 
     def summary(self, stop: Stop | None) -> Mapping[str, Any]:
         """The numbers of this run."""
-        return summarise(
-            self.tally, self.parts.engine, stop, output=str(self.options.output), now=time.monotonic()
-        )
+        output = str(self.options.output or "standard output")
+        return summarise(self.tally, self.parts.engine, stop, output=output, now=time.monotonic())
 
     def close(self) -> None:
         """Let go of the files."""
-        if self.index is not None:
-            self.index.close()
-        if self._results is not None:
-            self._results.close()
-
-
-def checker(parts: Parts, options: Options) -> Check:
-    """Reads a line and checks it against what is known of its model. Raises JobFileError."""
-
-    def check(data: bytes, number: int) -> Checked:
-        line = read_line(data, number, options.defaults, is_text=options.is_text)
-        identity = parts.provider.identify(PATH, line.request)
-        facts = parts.catalog.model(identity.model)
-        if facts is None and not parts.config.any_model:
-            near = parts.catalog.nearest_model(identity.model)
-            raise JobFileError(
-                f"unknown model {identity.model!r}" + (f"; did you mean {near}?" if near else "")
-            )
-        estimate = parts.provider.estimate(line.request)
-        problem = oversize(facts, estimate) if facts else None
-        if problem:
-            raise JobFileError(problem)
-        return Checked(line, identity, estimate)
-
-    return check
-
-
-def bad_report(index: Index, name: str) -> str:
-    """What is wrong with a job file, by line, as far as it is worth reading."""
-    more = index.bad_count - len(index.bad)
-    lines = [f"  {bad}" for bad in index.bad] + ([f"  … and {more:,} more"] if more else [])
-    count = f"{index.bad_count:,} line{'s' if index.bad_count != 1 else ''}"
-    return f"{name}: {count} cannot be run; nothing was sent\n" + "\n".join(lines)
+        if self._file is not None:
+            self._file.close()
+        if self._record is not None:
+            self._record.results.close()
 
 
 async def _show(job: Job, show: Callable[[View], None], every_s: float) -> None:
@@ -236,11 +191,14 @@ async def _show(job: Job, show: Callable[[View], None], every_s: float) -> None:
 
 async def _obey_signals(job: Job) -> None:
     """The first Ctrl-C stops sending and lets calls in flight end; the second one breaks them off."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means it
+        wanted.append(signal.SIGHUP)
+    with anyio.open_signal_receiver(*wanted) as signals:
         async for number in signals:
             if job.stopped is not None:
                 job.abandon()
-            job.stop(Stop("interrupted", "The same command goes on where this one ended.", 128 + number))
+            job.stop(Stop.interrupted(number))
 
 
 def _most_connections() -> int:
@@ -256,5 +214,5 @@ def _has_uvloop() -> bool:
     return find_spec("uvloop") is not None
 
 
-def _job_name(output: Path) -> str:
-    return output.name.removesuffix(".jsonl").removesuffix(".results")
+def _job_name(output: Path | None) -> str:
+    return "job" if output is None else output.name.removesuffix(".jsonl").removesuffix(".results")

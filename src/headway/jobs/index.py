@@ -1,24 +1,28 @@
 """The pre-flight scan: every line is read and checked before anything is sent, and a compact index of the file is kept.
 
-Memory: at most 32 bytes a line (offset 8, hash of `custom_id` 8, its hash table 4 to 8, cell 4).
+Memory: at most 32 bytes a line (offset 8, hash of `custom_id` 8 and its table 5 to 11, cell 4, done 1).
 """
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
 from typing import BinaryIO
 
 from headway.core.call import Estimate, Identity
 from headway.errors import JobFileError
+from headway.jobs.ids import Ids
 from headway.jobs.lines import Line, custom_id_of
 from headway.jobs.order import Cell, Kind
 
-LINE_LIMIT = 256 * 1024 * 1024  # what the Message Batches API takes as a whole
+LINE_LIMIT = 32 * 1024 * 1024  # what the Messages API takes
 SHOWN = 20  # bad lines that are reported one by one
+PREFIXES_KEPT = 4096  # shared prefixes that are warmed one by one
+_CHUNK = 1 << 20
+_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class BadLine:
 
     def __str__(self) -> str:
         name = f" ({self.custom_id})" if self.custom_id else ""
-        return f"line {self.number}{name}: {self.problem}"
+        return f"line {self.number:,}{name}: {self.problem}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,62 +50,10 @@ class Checked:
 Check = Callable[[bytes, int], Checked]
 
 
-class Ids:
-    """A set of `custom_id`s that knows which line has which: an open-addressing table over 64-bit hashes."""
-
-    def __init__(self) -> None:
-        self._hashes = array("Q")  # by line number from 0; 0: a blank line
-        self._table = array("I", bytes(4 * 1024))  # line number from 1; 0: free
-
-    def add(self, custom_id: str) -> int | None:
-        """Add the next line's id; returns the number of an earlier line (from 0) that has the same, else None."""
-        number = len(self._hashes)
-        key = _key(custom_id)
-        earlier = self._find(key)
-        self._hashes.append(key)
-        if earlier is not None:
-            return earlier
-        if number * 3 > len(self._table) * 2:
-            self._grow()
-        self._put(key, number)
-        return None
-
-    def skip(self) -> None:
-        """The next line has no id."""
-        self._hashes.append(0)
-
-    def line_of(self, custom_id: str) -> int | None:
-        """The number (from 0) of the line with this id."""
-        return self._find(_key(custom_id))
-
-    def _find(self, key: int) -> int | None:
-        mask = len(self._table) - 1
-        place = key & mask
-        while (entry := self._table[place]) != 0:
-            if self._hashes[entry - 1] == key:
-                return entry - 1
-            place = (place + 1) & mask
-        return None
-
-    def _put(self, key: int, number: int) -> None:
-        mask = len(self._table) - 1
-        place = key & mask
-        while self._table[place] != 0:
-            place = (place + 1) & mask
-        self._table[place] = number + 1
-
-    def _grow(self) -> None:
-        self._table = array("I", bytes(4 * 2 * len(self._table)))
-        for number, key in enumerate(self._hashes):
-            if key and self._find(key) is None:
-                self._put(key, number)
-
-
 class Index:
-    """What is known of a job file after the scan."""
+    """What is known of a job file after the scan. `file` stays open: another file put in its place does no harm."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, file: BinaryIO) -> None:
         self.offsets = array("Q")
         self.ids = Ids()
         self.cells: list[Cell] = []
@@ -110,11 +62,22 @@ class Index:
         self.bad_lines = array("I")
         self.good_count = 0
         self.input_tokens = 0.0
-        self.most_output_tokens = 0
         self.digest = ""
         self.size = 0
         self._by_kind: dict[Kind, Cell] = {}
-        self._file: BinaryIO | None = None
+        self._prefixed = 0
+        self._file = file
+        self._seen_at = self._state()
+
+    @property
+    def lines(self) -> int:
+        """Lines of the file, blank ones too."""
+        return len(self.offsets) - 1
+
+    @property
+    def descriptor(self) -> int:
+        """The open file."""
+        return self._file.fileno()
 
     def note_good(self, number: int, checked: Checked) -> None:
         """Line `number` (from 0) can be run."""
@@ -126,14 +89,28 @@ class Index:
             int(estimate.input_tokens).bit_length(),
             estimate.max_output_tokens.bit_length(),
         )
-        cell = self._by_kind.get(kind)
-        if cell is None:
-            cell = self._by_kind[kind] = Cell(kind)
-            self.cells.append(cell)
+        cell = self._by_kind.get(kind) or self._new_cell(kind)
         cell.lines.append(number)
         self.good_count += 1
         self.input_tokens += estimate.input_tokens
-        self.most_output_tokens += estimate.max_output_tokens
+
+    def _new_cell(self, kind: Kind) -> Cell:
+        if kind.prefix:
+            self._prefixed += 1
+            if self._prefixed > PREFIXES_KEPT:
+                self._merge_lonely()
+        if kind.prefix and self._prefixed > PREFIXES_KEPT:
+            kind = kind.bare()
+        return self._by_kind.setdefault(kind, Cell(kind))
+
+    def _merge_lonely(self) -> None:
+        """Prefixes that one line has share nothing: such lines need no cell of their own."""
+        for kind, cell in list(self._by_kind.items()):
+            if kind.prefix and len(cell.lines) == 1:
+                bare = kind.bare()
+                self._by_kind.setdefault(bare, Cell(bare)).lines.extend(cell.lines)
+                del self._by_kind[kind]
+                self._prefixed -= 1
 
     def note_bad(self, bad: BadLine) -> None:
         """A line cannot be run; the first few are kept to be shown."""
@@ -142,55 +119,84 @@ class Index:
         if len(self.bad) < SHOWN:
             self.bad.append(bad)
 
+    def close(self, digest: str, size: int) -> None:
+        """The scan is over. Raises JobFileError if the file has changed meanwhile."""
+        self.digest, self.size = digest, size
+        self.cells, self._by_kind = list(self._by_kind.values()), {}
+        if self._state() != self._seen_at:
+            raise JobFileError(
+                "the job file changed while it was read", hint="Start again when it is complete."
+            )
+
     def read(self, number: int) -> bytes:
-        """The bytes of line `number` (from 0), without its line end."""
-        if self._file is None:
-            self._file = self.path.open("rb")
+        """Line `number` (from 0), bare. Raises JobFileError if the file has changed since the scan."""
         start = self.offsets[number]
-        self._file.seek(start)
-        return self._file.read(self.offsets[number + 1] - start).rstrip(b"\r\n")
+        data = os.pread(self._file.fileno(), self.offsets[number + 1] - start, start)
+        now = self._state()
+        if now != self._seen_at:
+            if self._digest_now() != self.digest:
+                raise JobFileError(
+                    "the job file changed while the job ran",
+                    hint="What is done is kept. Put the file back, or go on with --accept-changes.",
+                )
+            self._seen_at = now  # only something was added at its end, or it was touched
+        return bare(data, number)
 
-    def close(self) -> None:
-        """Close the job file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+    def _state(self) -> tuple[int, int]:
+        found = os.fstat(self._file.fileno())
+        return found.st_size, found.st_mtime_ns
 
-    def without(self, done: bytearray) -> list[Cell]:
-        """The cells, without the lines that are done (one byte a line)."""
-        return [
-            Cell(cell.kind, array("I", (number for number in cell.lines if not done[number])))
-            for cell in self.cells
-        ]
+    def _digest_now(self) -> str:
+        digest, position = blake2b(digest_size=16), 0
+        while position < self.size:
+            chunk = os.pread(self._file.fileno(), min(_CHUNK, self.size - position), position)
+            if not chunk:
+                return ""
+            digest.update(chunk)
+            position += len(chunk)
+        return digest.hexdigest()
+
+    def take_cells(self, done: bytearray) -> list[Cell]:
+        """The cells, without the lines that are done (one byte a line). They are handed over: the index forgets them."""
+        cells, self.cells = self.cells, []
+        for cell in cells:
+            cell.lines = array("I", (number for number in cell.lines if not done[number]))
+        return cells
 
 
-def scan(path: Path, check: Check, progress: Callable[[int], None] = lambda _read: None) -> Index:
-    """Read and check all of `path`. `check` raises JobFileError for a line that cannot be run.
+def scan(file: BinaryIO, check: Check, progress: Callable[[int], None] = lambda _read: None) -> Index:
+    """Read and check all lines. `check` raises JobFileError for a line that cannot be run; `progress` gets bytes read.
 
-    Raises JobFileError if the file cannot be read. Bad lines do not raise: they are noted.
+    Raises JobFileError if the file cannot be read, or changes meanwhile. Bad lines do not raise: they are noted.
     """
-    index = Index(path)
+    index = Index(file)
     digest = blake2b(digest_size=16)
     offset = 0
-    for number, data in _lines_of(path):
+    for number, data, size in _lines_of(file, digest.update):
         index.offsets.append(offset)
-        offset += len(data)
-        digest.update(data)
-        text = data.strip()
-        if not text:
-            index.ids.skip()
+        offset += size
+        text = bare(data, number)
+        if text:
+            _look(index, number, text, check, size)
         else:
-            _look(index, number, text, check)
-        if number % 1000 == 0:
+            index.ids.skip()
+        if number % 256 == 0:
             progress(offset)
     index.offsets.append(offset)
-    index.size, index.digest = offset, digest.hexdigest()
+    index.close(digest.hexdigest(), offset)
     progress(offset)
     return index
 
 
-def _look(index: Index, number: int, text: bytes, check: Check) -> None:
+def bare(data: bytes, number: int) -> bytes:
+    """A line without the blanks around it, and without the byte order mark that some editors put before the first."""
+    return data.removeprefix(_BOM).strip() if number == 0 else data.strip()
+
+
+def _look(index: Index, number: int, text: bytes, check: Check, size: int) -> None:
     try:
+        if size > LINE_LIMIT:
+            raise JobFileError(f"{size:,} bytes are more than the {LINE_LIMIT:,} that the API takes")
         checked = check(text, number + 1)
     except JobFileError as error:
         custom_id = custom_id_of(text)
@@ -202,26 +208,24 @@ def _look(index: Index, number: int, text: bytes, check: Check) -> None:
         return
     earlier = index.ids.add(checked.line.custom_id)
     if earlier is not None:
-        index.note_bad(
-            BadLine(number + 1, checked.line.custom_id, f"the same custom_id as line {earlier + 1}")
-        )
+        problem = f"the same custom_id as line {earlier + 1:,}"
+        index.note_bad(BadLine(number + 1, checked.line.custom_id, problem))
         return
     index.note_good(number, checked)
 
 
-def _lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
+def _lines_of(file: BinaryIO, seen: Callable[[bytes], object]) -> Iterator[tuple[int, bytes, int]]:
+    """Number, bytes and size of each line; of one that is too long, only the start."""
     try:
-        with path.open("rb") as file:
-            number = 0
-            while data := file.readline(LINE_LIMIT):
-                yield number, data
-                number += 1
+        file.seek(0)
+        number = 0
+        while data := file.readline(LINE_LIMIT):
+            seen(data)
+            size, end = len(data), data
+            while not end.endswith(b"\n") and (end := file.readline(_CHUNK)):
+                seen(end)
+                size += len(end)
+            yield number, data, size
+            number += 1
     except OSError as error:
-        raise JobFileError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _key(custom_id: str) -> int:
-    return (
-        int.from_bytes(blake2b(custom_id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
-        or 1
-    )
+        raise JobFileError(f"cannot read the job file: {error.strerror}") from None

@@ -14,39 +14,36 @@ from itertools import count
 import anyio
 import anyio.to_thread
 
-from headway.core.call import Call, Class, Fault
+from headway.core.call import Call, Class, Problem
 from headway.core.engine import Engine
 from headway.core.steps import Outcome
 from headway.drivers.aio import AioDriver
-from headway.errors import BudgetExceeded, HeadwayError, WouldWaitTooLong
-from headway.jobs.index import Check, Index
+from headway.errors import HeadwayError, JobFileError, OutputError
+from headway.jobs.ending import Ending
+from headway.jobs.ending import Stop as Stop
+from headway.jobs.index import Check, Checked, Index
 from headway.jobs.lines import PATH
 from headway.jobs.order import Kind, Order
-from headway.jobs.results import Results, errored, succeeded
+from headway.jobs.result import Result
+from headway.jobs.results import Results
+from headway.jobs.streamed import Streamed
 from headway.jobs.tally import Tally
-from headway.ledger.price import Prices
 
 LOOKAHEAD = 8  # calls of one pool that stand in line, so that the next one is there when the head goes
 SYNC_S = 1.0
-FULL_DISK_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Why a job stopped before its end. `exit_code` is for the shell."""
-
-    reason: str
-    hint: str = ""
-    exit_code: int = 3
+BLOCKED_AT_MOST_S = 600.0  # how long to wait for room on the disk
+UNHEARD = 3  # attempts without a connection, before anything was ever heard, that end the job
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How lines are made into calls."""
+    """How lines are made into calls. `run` tells the calls of this run from those of others."""
 
     check: Check
     job: str
+    run: str
     stream: bool
+    retries: int
     max_wait_s: float | None = None
 
 
@@ -57,32 +54,31 @@ class Job:
         self,
         index: Index,
         order: Order,
-        results: Results,
+        results: Results | Streamed,
         engine: Engine,
-        driver: AioDriver,
         way: Way,
         tally: Tally,
         *,
-        prices: Prices,
         clock: Callable[[], float],
-        wall: Callable[[], int],
+        kept: Callable[[], None] = lambda: None,
     ) -> None:
         self.engine = engine
         self.tally = tally
         self.stopped: Stop | None = None
-        self.disk_is_full = False
+        self.is_blocked = False
+        self.results = results
         self._index = index
         self._order = order
-        self._results = results
-        self._driver = driver
         self._way = way
-        self._prices = prices
         self._clock = clock
-        self._wall = wall
+        self._kept = kept
+        self._ending = Ending(way.retries)
+        self._lookahead = (
+            LOOKAHEAD if way.max_wait_s is None else 1
+        )  # who waits behind our own calls is not kept waiting
         self._waiting: Counter[str] = Counter()
         self._change = anyio.Event()
         self._serial = count(1)
-        self._feeding: anyio.CancelScope | None = None
         self._line_scopes: dict[str, anyio.CancelScope] = {}
         self._all: anyio.CancelScope | None = None
 
@@ -92,67 +88,92 @@ class Job:
             self.stopped = stop
             for scope in list(self._line_scopes.values()):
                 scope.cancel()
-            self._notify()
+            self.look_again()
 
     def abandon(self) -> None:
         """Break off the calls in flight too. They are settled by estimate and run again next time."""
         if self._all is not None:
             self._all.cancel()
 
-    async def run(self) -> Stop | None:
+    def look_again(self) -> None:
+        """Something happened that may let another call go."""
+        change, self._change = self._change, anyio.Event()
+        change.set()
+
+    def troubled(self, problem: Problem, *, sent: bool) -> None:
+        """An attempt has failed. An API that nobody ever heard of is not there: no need to try each line on it."""
+        tally = self.tally
+        tally.trouble, tally.troubled_at = f"{problem.error_type}: {problem.message}", self._clock()
+        tally.unheard = 0 if sent else tally.unheard + 1
+        tally.heard += sent
+        if not tally.heard and tally.unheard >= UNHEARD:
+            self.stop(Stop.unreachable(problem))
+
+    async def run(self, driver: AioDriver) -> Stop | None:
         """Run every line that has no result yet."""
         self.tally.began_at = self._clock()
         with anyio.CancelScope() as self._all:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._keep)
                 async with anyio.create_task_group() as calls:
-                    await self._feed(calls)
+                    await self._feed(calls, driver)
                 group.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
-            await self._write_waiting()
-            await anyio.to_thread.run_sync(self._results.sync)
+            await self._end()
         self.tally.ended_at = self._clock()
         return self.stopped
 
-    async def _feed(self, calls: anyio.abc.TaskGroup) -> None:
+    async def _feed(self, calls: anyio.abc.TaskGroup, driver: AioDriver) -> None:
         while self.stopped is None and self._order.left:
-            picked = None if self.disk_is_full else self._order.next(self._may)
+            change = self._change
+            picked = None if self.is_blocked else self._order.next(self._pool_may, self._kind_may)
             if picked is None:
-                await self._change.wait()
+                await change.wait()
                 continue
             number, kind = picked
+            try:
+                checked = self._read(number)
+            except JobFileError as error:
+                self.stop(Stop(str(error), error.hint, error.exit_code))
+                return
             self._waiting[kind.pool] += 1
-            calls.start_soon(self._one, number, kind)
+            call = self._call(checked)
+            if kind.prefix:
+                self.engine.prefixes.go(kind.prefix, call.id, self._clock())
+            calls.start_soon(self._one, call, kind, driver)
             await anyio.lowlevel.checkpoint()
 
-    def _may(self, kind: Kind) -> bool:
-        if self._waiting[kind.pool] >= LOOKAHEAD:
-            return False
+    def _pool_may(self, pool: str) -> bool:
+        return self._waiting[pool] < self._lookahead
+
+    def _kind_may(self, kind: Kind) -> bool:
         return not (kind.prefix and self.engine.prefixes.is_warming(kind.prefix, self._clock()))
 
-    def _notify(self) -> None:
-        change, self._change = self._change, anyio.Event()
-        change.set()
+    def _read(self, number: int) -> Checked:
+        """Read and check a line once more: it must be the one that was scanned."""
+        checked = self._way.check(self._index.read(number), number + 1)
+        if self._index.ids.line_of(checked.line.custom_id) != number:
+            raise JobFileError("the job file changed while the job ran", hint="What is done is kept.")
+        return checked
 
-    async def _one(self, number: int, kind: Kind) -> None:
-        """Run one line."""
-        checked = self._way.check(self._index.read(number).strip(), number + 1)
-        line, estimate = checked.line, checked.estimate
-        call = Call(
-            id=f"{self._way.job}-{next(self._serial)}",
+    def _call(self, checked: Checked) -> Call:
+        way = self._way
+        return Call(
+            id=f"{way.run}-{next(self._serial)}",
             path=PATH,
-            body=line.body(stream=self._way.stream),
+            body=checked.line.body(stream=way.stream),
             identity=checked.identity,
-            estimate=estimate,
+            estimate=checked.estimate,
             class_=Class.BULK,
-            job=self._way.job,
-            label=line.custom_id,
-            max_wait_s=self._way.max_wait_s,
+            job=way.job,
+            label=checked.line.custom_id,
+            max_wait_s=way.max_wait_s,
             replayable=True,
-            stream=self._way.stream,
+            stream=way.stream,
         )
-        if kind.prefix:
-            self.engine.prefixes.go(kind.prefix, call.id, self._clock())
+
+    async def _one(self, call: Call, kind: Kind, driver: AioDriver) -> None:
+        """Run one call to its result."""
         in_line = True
 
         def admitted() -> None:
@@ -161,84 +182,76 @@ class Job:
                 in_line = False
                 self._waiting[kind.pool] -= 1
             self._line_scopes.pop(call.id, None)
-            self._notify()
-
-        try:
-            with anyio.CancelScope() as scope:
-                self._line_scopes[call.id] = scope
-                outcome = await self._driver.run(call, admitted, self._rejoined(call, scope))
-                await self._end(line.custom_id, outcome)
-        finally:
-            self.engine.prefixes.failed(kind.prefix, call.id)
-            admitted()
-
-    def _rejoined(self, call: Call, scope: anyio.CancelScope) -> Callable[[], None]:
-        """A call that waits for another try may be taken out like one in line."""
+            self.look_again()
 
         def waits() -> None:
+            """A call that waits for another try may be taken out like one in line."""
             self._line_scopes[call.id] = scope
             if self.stopped is not None:
                 scope.cancel()
 
-        return waits
+        try:
+            with anyio.CancelScope() as scope:
+                waits()
+                self._finish(await driver.run(call, admitted, waits))
+                await self._write_waiting()
+        finally:
+            self.engine.prefixes.failed(kind.prefix, call.id)
+            admitted()
 
-    async def _end(self, custom_id: str, outcome: Outcome) -> None:
-        tally = self.tally
-        tally.note(outcome)
-        for usage in outcome.usages:
-            tally.note_usage(usage, self._prices, self._wall())
-        tally.input_left -= outcome.call.estimate.input_tokens
-        result = self._result(outcome)
-        if result is None:
-            return
+    def _finish(self, outcome: Outcome) -> None:
+        """Write down what came of a call, and stop where it says that others would fare no better."""
+        self.tally.input_left -= outcome.call.estimate.input_tokens
+        for custom_id, result in self._ending.settle(outcome):
+            self._append(custom_id, result)
+        if self._ending.stop is not None:
+            self.stop(self._ending.stop)
+
+    def _append(self, custom_id: str, result: Result) -> None:
         if result["type"] == "succeeded":
-            tally.succeeded += 1
+            self.tally.succeeded += 1
         else:
-            tally.errored += 1
-        if not self._results.append(custom_id, result):
-            await self._write_waiting()
-
-    def _result(self, outcome: Outcome) -> dict[str, object] | None:
-        """What is written for a call; None: nothing, because the job stops and the line is to run again."""
-        if outcome.error is not None:
-            self.stop(_stop_for(outcome.error))
-            return None
-        problem = outcome.problem
-        if problem is None:
-            assert outcome.reply is not None
-            return succeeded(outcome.reply.message)
-        self.tally.trouble = f"{problem.error_type}: {problem.message}"
-        if problem.fault is Fault.STOPPED:
-            self.stop(Stop(f"the provider stopped us: {problem.message}", "What is done is kept.", 3))
-            return None
-        if problem.fault in (Fault.RATE_LIMITED, Fault.RAMP_LIMITED):
-            self.stop(Stop(f"a limit does not clear in time: {problem.message} ({outcome.why})"))
-            return None
-        if problem.status is None:
-            self.stop(Stop(f"the API cannot be reached: {problem.message}", "Look at the base URL.", 5))
-            return None
-        self.tally.errors[problem.error_type] += 1
-        return errored(problem.error_type, problem.message, problem.request_id)
+            self.tally.errored += 1
+            self.tally.errors[result["error"]["error"]["type"]] += 1
+        self.results.append(custom_id, result)
 
     async def _write_waiting(self) -> None:
-        """The disk is full: hold what came, stop sending, and go on when there is room again."""
-        while not self._results.retry():
-            self.disk_is_full = True
-            await anyio.sleep(FULL_DISK_S)
-        if self.disk_is_full:
-            self.disk_is_full = False
-            self._notify()
+        """What cannot be written is held, and nothing more is sent, until there is room again."""
+        results, since = self.results, self._clock()
+        while not results.retry():
+            self.is_blocked = True
+            if not results.may_clear or self._clock() - since > BLOCKED_AT_MOST_S:
+                self.stop(Stop.unwritable(results.path, results.exit_code))
+            if self.stopped is not None:
+                return  # `_end` tries once more, and puts it elsewhere
+            await anyio.sleep(results.patience_s)
+        if self.is_blocked:
+            self.is_blocked = False
+            self.look_again()
 
     async def _keep(self) -> None:
         """Have the disk keep the results, and look again at what waits for the clock alone."""
         while True:
             await anyio.sleep(SYNC_S)
-            await anyio.to_thread.run_sync(self._results.sync)
-            self._notify()
+            try:
+                await anyio.to_thread.run_sync(self.results.sync)
+                await anyio.to_thread.run_sync(self._kept)
+            except OutputError as error:
+                self.stop(Stop(str(error), error.hint, error.exit_code))
+            self.look_again()
 
-
-def _stop_for(error: HeadwayError) -> Stop:
-    reason = "the budget is used up" if isinstance(error, BudgetExceeded) else "a call would wait too long"
-    if not isinstance(error, BudgetExceeded | WouldWaitTooLong):
-        reason = "refused"
-    return Stop(f"{reason}: {error}", error.hint, error.exit_code)
+    async def _end(self) -> None:
+        """Everything that came is written, or put where there is room."""
+        if self.stopped is None:
+            for custom_id, result in self._ending.doubtful:
+                self._append(custom_id, result)
+        await self._write_waiting()
+        try:
+            await anyio.to_thread.run_sync(self.results.sync)
+            await anyio.to_thread.run_sync(self._kept)
+        except HeadwayError as error:
+            self.stop(Stop(str(error), error.hint, error.exit_code))
+        lost = len(self.results.waiting)
+        if lost:
+            place = self.results.rescue()
+            self.stopped = Stop.unsaved(self.stopped, lost, place, self.results.path)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import gcd
 
 AHEAD = 0.06  # how much earlier than the file's end the cell with the longest replies is used up
@@ -29,6 +29,10 @@ class Kind:
     prefix: str
     input_octave: int
     most_octave: int
+
+    def bare(self) -> Kind:
+        """The same without the prefix."""
+        return replace(self, prefix="")
 
 
 @dataclass(slots=True)
@@ -49,30 +53,45 @@ class Order:
         most = [cell.kind.most_octave for cell in self._cells]
         low, high = min(most, default=0), max(most, default=0)
         self._pace = [1.0 - AHEAD * (octave - low) / max(high - low, 1) for octave in most]
-        self._heap = [(self._position(index), index) for index in range(len(self._cells))]
-        heapq.heapify(self._heap)
+        self._heaps: dict[str, list[tuple[float, int]]] = {}
+        for index, cell in enumerate(self._cells):
+            self._heaps.setdefault(cell.kind.pool, []).append((self._position(index), index))
+        for heap in self._heaps.values():
+            heapq.heapify(heap)
         self.left = sum(len(cell.lines) for cell in self._cells)
 
-    def next(self, may: Callable[[Kind], bool]) -> tuple[int, Kind] | None:
-        """The next line whose kind `may` go now; None: nothing may, or nothing is left (see `left`)."""
+    def next(
+        self, pool_may: Callable[[str], bool], kind_may: Callable[[Kind], bool]
+    ) -> tuple[int, Kind] | None:
+        """The next line whose pool and kind may go now; None: nothing may, or nothing is left (see `left`)."""
+        open_pools = [(heap[0], pool) for pool, heap in self._heaps.items() if heap and pool_may(pool)]
+        for _, pool in sorted(open_pools):
+            found = self._next_of(self._heaps[pool], kind_may)
+            if found is not None:
+                return found
+        return None
+
+    def _next_of(self, heap: list[tuple[float, int]], may: Callable[[Kind], bool]) -> tuple[int, Kind] | None:
         put_off: list[tuple[float, int]] = []
         found: tuple[int, Kind] | None = None
-        while self._heap:
-            position, index = heapq.heappop(self._heap)
-            cell = self._cells[index]
-            if not may(cell.kind):
+        while heap and found is None:
+            position, index = heapq.heappop(heap)
+            if may(self._cells[index].kind):
+                found = self._take(heap, index)
+            else:
                 put_off.append((position, index))
-                continue
-            size = len(cell.lines)
-            found = (cell.lines[cell.taken * self._strides[index] % size], cell.kind)
-            cell.taken += 1
-            self.left -= 1
-            if cell.taken < size:
-                heapq.heappush(self._heap, (self._position(index), index))
-            break
         for entry in put_off:
-            heapq.heappush(self._heap, entry)
+            heapq.heappush(heap, entry)
         return found
+
+    def _take(self, heap: list[tuple[float, int]], index: int) -> tuple[int, Kind]:
+        cell, size = self._cells[index], len(self._cells[index].lines)
+        number = cell.lines[cell.taken * self._strides[index] % size]
+        cell.taken += 1
+        self.left -= 1
+        if cell.taken < size:
+            heapq.heappush(heap, (self._position(index), index))
+        return number, cell.kind
 
     def _position(self, index: int) -> float:
         cell = self._cells[index]

@@ -1,4 +1,4 @@
-"""The output file: one line for each `custom_id`, appended as calls finish, in the form of Message Batches results.
+"""The output file: one line for each `custom_id`, appended as calls finish.
 
 The file itself is the record of what is done. A line counts once its line end is there: whatever follows the last one,
 after a kill or a power failure, is cut off on the next start. Each line is one write, so a killed process leaves at
@@ -8,18 +8,30 @@ nothing: the line is taken back to its start and kept, and the caller stops send
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import shutil
+import tempfile
+from array import array
 from collections.abc import Callable, Iterator
+from enum import Enum
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from headway.errors import OutputError
+from headway.jobs.result import Known, Result, read_result, write_result
 
-_id_of = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _READ = 1 << 20
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Verdict(Enum):
+    """What to do with a result that is on file."""
+
+    KEEP = "keep"
+    DROP = "drop"
+    FOREIGN = "foreign"
 
 
 class Results:
@@ -27,58 +39,106 @@ class Results:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.written = 0
-        self.waiting: list[bytes] = []  # lines that did not fit on the disk yet
+        self.waiting: list[bytes] = []  # lines that could not be written yet
+        self.may_clear = True  # whether what keeps them from being written may clear by itself: a full disk
+        self.exit_code = 5
+        self.patience_s = 2.0  # how long to wait before it is tried again
+        self.blocked = "the disk is full: results are kept in memory, sending has stopped until there is room"
+        self._real = Path(os.path.realpath(path))  # a link stays a link when the file is written anew
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            self._real.parent.mkdir(parents=True, exist_ok=True)
+            if self._real.exists() and not self._real.is_file():
+                raise OutputError(
+                    f"{path} is not a file",
+                    hint="Name a file; -o - writes to standard output, without resuming.",
+                )
+            self._fd = self._open()
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}") from None
-        self._lock()
         self._end = os.fstat(self._fd).st_size
         self._synced = True
 
-    def _lock(self) -> None:
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is on file."""
+        return self._end == 0
+
+    def is_file(self, other: int) -> bool:
+        """Whether an open file is this one."""
+        return os.path.samestat(os.fstat(self._fd), os.fstat(other))
+
+    def _open(self) -> int:
+        """Open and lock; again if meanwhile another process has put a new file in its place."""
+        while True:
+            descriptor = os.open(self._real, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            try:
+                self._lock(descriptor)
+                if os.path.samestat(os.fstat(descriptor), os.stat(self._real)):
+                    return descriptor
+            except FileNotFoundError:
+                pass
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> None:
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(self._fd)
             raise OutputError(
                 f"another headway is writing {self.path}", hint="Wait for it, or choose another -o."
             ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:  # a file system without locks: the user must see to it
+                raise
 
     def restart(self) -> None:
-        """Forget all results."""
-        os.ftruncate(self._fd, 0)
-        self._end = 0
+        """Forget all results. Raises OutputError if what is there does not look like results."""
+        first = next((line for _, _, line in self._lines()), b"")
+        if first and b"\0" not in first and read_result(first) is None:
+            raise OutputError(
+                f"{self.path} holds something else than results, so it is not overwritten",
+                hint="Choose another -o, or remove the file yourself.",
+            )
+        self._cut(0)
 
-    def repair(self, seen: Callable[[str, bool], bool]) -> int:
-        """Tell `seen` the id of every result and whether it succeeded; returns how many there are.
+    def repair(self, look: Callable[[Known], Verdict]) -> int:
+        """Show `look` every result, and drop what it wants dropped; returns how many are kept.
 
-        A half-written last line is cut off. Raises OutputError for a damaged line that is not the last, and where
-        `seen` says False: a result that is no part of this job, or stands there twice.
+        A half-written last line is cut off, lines that a power failure left as NUL bytes are dropped. Raises OutputError
+        for any other damage, and where `look` says FOREIGN: a result that is no part of this job, or stands there twice.
         """
-        count = 0
+        count, drop = 0, array("I")
         for number, start, line in self._lines():
-            read = _read_result(line)
-            if read is None:
-                if start + len(line) >= self._end - 1:
-                    self._cut(start)
-                    break
-                raise OutputError(
-                    f"{self.path}, line {number}: not a result",
-                    hint="Mend the line, or begin anew with --restart.",
-                )
-            if not seen(*read):
-                raise OutputError(
-                    f"{self.path}, line {number}: {read[0]!r} is not a line of this job, or has a result already",
-                    hint="Use another -o for another job, or begin anew with --restart.",
-                )
-            count += 1
+            known = read_result(line)
+            if known is None:
+                if line.strip() and b"\0" not in line:
+                    raise self._wrong(number, "not a result", "Mend the line, or begin anew with --restart.")
+                drop.append(number)
+                continue
+            match look(known):
+                case Verdict.KEEP:
+                    count += 1
+                    if start + len(line) == self._end:  # whole, but for its line end
+                        self._write(b"\n")
+                case Verdict.DROP:
+                    drop.append(number)
+                case Verdict.FOREIGN:
+                    raise self._wrong(
+                        number,
+                        f"{known.custom_id!r} is not a line of this job, or has a result already",
+                        "Use another -o for another job, or begin anew with --restart.",
+                    )
+        if drop:
+            self._write_anew(drop)
         return count
 
+    def _wrong(self, number: int, what: str, hint: str) -> OutputError:
+        return OutputError(f"{self.path}, line {number}: {what}", hint=hint)
+
     def _lines(self) -> Iterator[tuple[int, int, bytes]]:
-        """Number, start and bytes of each line that has its line end; what follows the last one is cut off."""
+        """Number, start and bytes of each line; what follows the last line end is cut off unless it is a whole result."""
         rest, start, number, position = b"", 0, 0, 0
         while chunk := os.pread(self._fd, _READ, position):
             position += len(chunk)
@@ -87,25 +147,51 @@ class Results:
                 number += 1
                 yield number, start, line
                 start += len(line) + 1
-        if rest:
+        if rest and read_result(rest) is not None:
+            yield number + 1, start, rest
+        elif rest and (number or rest[:1] in (b"{", b"\0")):
             self._cut(start)
+        elif rest:  # one line without an end, and no JSON: some other file, not to be touched
+            yield 1, start, rest
 
     def _cut(self, end: int) -> None:
         os.ftruncate(self._fd, end)
         self._end = end
 
-    def append(self, custom_id: str, result: dict[str, Any]) -> bool:
-        """Write one result; False if the disk is full: it is kept, and `retry` tries again."""
-        self.waiting.append(msgspec.json.encode({"custom_id": custom_id, "result": result}) + b"\n")
+    def _write_anew(self, drop: array[int]) -> None:
+        """Write the file without some of its lines (numbers in order): whole, or not at all."""
+        temporary = self._real.with_name(self._real.name + ".tmp")
+        dropped = iter([*drop, 0])
+        next_drop = next(dropped)
+        try:
+            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC)
+            self._lock(descriptor)
+            with os.fdopen(descriptor, "ab", closefd=False) as file:
+                for number, _, line in self._lines():
+                    if number == next_drop:
+                        next_drop = next(dropped)
+                    else:
+                        file.write(line + b"\n")
+            os.fchmod(descriptor, os.fstat(self._fd).st_mode & 0o7777)
+            os.fsync(descriptor)
+            os.replace(temporary, self._real)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise OutputError(f"cannot write {temporary}: {error.strerror}") from None
+        os.close(self._fd)
+        self._fd, self._end = descriptor, os.fstat(descriptor).st_size
+
+    def append(self, custom_id: str, result: Result) -> bool:
+        """Write one result; False if it cannot be written now: it is kept, and `retry` tries again."""
+        self.waiting.append(write_result(custom_id, result))
         return self.retry()
 
     def retry(self) -> bool:
-        """Write what waits. False: the disk is still full."""
+        """Write what waits. False: it still cannot be written."""
         while self.waiting:
             if not self._write(self.waiting[0]):
                 return False
             del self.waiting[0]
-            self.written += 1
         return True
 
     def _write(self, line: bytes) -> bool:
@@ -113,64 +199,62 @@ class Results:
         try:
             while view:
                 view = view[os.write(self._fd, view) :]
-        except OSError:
-            os.ftruncate(self._fd, self._end)
+        except OSError as error:
+            self.may_clear = error.errno in _FULL
+            if view.nbytes < len(line):
+                os.ftruncate(self._fd, self._end)
             return False
         self._end += len(line)
         self._synced = False
         return True
 
     def sync(self) -> None:
-        """Have the disk keep what was written. May take a while: call it beside the event loop."""
-        if not self._synced:
-            self._synced = True
-            os.fsync(self._fd)
+        """Have the disk keep what was written, and see that the file is still there. May take a while.
 
-    def drop_errored(self) -> int:
-        """Take errored results out, so that their lines run again; returns how many. All or nothing."""
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        dropped = 0
-        with temporary.open("wb") as file:
-            for _, _, line in self._lines():
-                read = _read_result(line)
-                if read is not None and read[1]:
-                    file.write(line + b"\n")
-                else:
-                    dropped += 1
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self.path)
-        os.close(self._fd)
-        self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND)
-        self._lock()
-        self._end = os.fstat(self._fd).st_size
-        return dropped
+        Raises OutputError if the disk does not, or if the file was moved or removed.
+        """
+        try:
+            if not self._synced:
+                self._synced = True
+                os.fsync(self._fd)
+            if os.path.samestat(os.fstat(self._fd), os.stat(self._real)):
+                return
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise OutputError(f"the disk does not keep {self.path}: {error.strerror}") from None
+        raise OutputError(
+            f"{self.path} was moved or removed while the job was writing it",
+            hint="Put it back; the same command goes on with it.",
+        )
+
+    def rescue(self) -> Path | None:
+        """Put what could not be written somewhere else, and say where; None: nothing waits, or nothing worked."""
+        if not self.waiting:
+            return None
+        for folder in (str(self._real.parent), tempfile.gettempdir()):
+            try:
+                descriptor, name = tempfile.mkstemp(".jsonl", f"{self._real.stem}.unsaved-", folder)
+            except OSError:
+                continue
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.writelines(self.waiting)
+            except OSError:
+                os.unlink(name)
+                continue
+            self.waiting.clear()
+            return Path(name)
+        return None
 
     def close(self) -> None:
-        """Let go of the file."""
-        self.sync()
+        """Let go of the file. If it was removed meanwhile, it is written again: its results were paid for."""
+        if os.fstat(self._fd).st_nlink == 0 and self._end:
+            try:
+                with self._real.open("xb") as file:
+                    os.lseek(self._fd, 0, os.SEEK_SET)
+                    with os.fdopen(os.dup(self._fd), "rb") as old:
+                        shutil.copyfileobj(old, file)
+            except OSError:
+                pass  # somebody has made another one: theirs stays
         os.close(self._fd)
-
-
-def succeeded(message: Any) -> dict[str, Any]:
-    """The result of a call that was answered."""
-    return {"type": "succeeded", "message": message}
-
-
-def errored(error_type: str, message: str, request_id: str | None = None) -> dict[str, Any]:
-    """The result of a call that was not."""
-    error: dict[str, Any] = {"type": "error", "error": {"type": error_type, "message": message}}
-    if request_id:
-        error["request_id"] = request_id
-    return {"type": "errored", "error": error}
-
-
-def _read_result(line: bytes) -> tuple[str, bool] | None:
-    """Id, and whether it succeeded; None if it is not a result."""
-    try:
-        fields = _id_of.decode(line)
-        custom_id = msgspec.json.decode(fields["custom_id"], type=str)
-        kind = msgspec.json.decode(_id_of.decode(fields["result"])["type"], type=str)
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
-        return None
-    return custom_id, kind == "succeeded"

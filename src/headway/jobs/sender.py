@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from headway.core.call import Fault, Problem, Usage
 from headway.core.ports import Provider
 from headway.core.steps import Reply, Ticket
 from headway.drivers.turnstile import Watch
 from headway.errors import ConnectionFailed
-from headway.providers.faults import STREAM_BROKEN
+from headway.providers.faults import MALFORMED_REPLY, STREAM_BROKEN
 from headway.providers.message import MessageBuilder
 from headway.providers.parsed import parse_object
 from headway.providers.sse import Parser
@@ -21,8 +22,18 @@ FIRST_CHARACTERS_PER_TOKEN = 3.5  # of output text, until replies tell
 MEMORY = 0.98
 
 
+class Listener(Protocol):
+    """Who wants to know how attempts fare, before their calls are over."""
+
+    def look_again(self) -> None:
+        """The head of a reply is in: a shared prefix may be warm now."""
+
+    def troubled(self, problem: Problem, *, sent: bool) -> None:
+        """An attempt has failed. `sent`: something of it had left, so somebody is there."""
+
+
 class WireSender:
-    """A `drivers.aio.Sender`. `headers` carry the key; `on_body` gets plain replies as they came."""
+    """A `drivers.aio.Sender`. `headers` carry the key."""
 
     def __init__(
         self,
@@ -30,16 +41,24 @@ class WireSender:
         provider: Provider,
         headers: Sequence[tuple[bytes, bytes]],
         clock: Callable[[], float],
+        listener: Listener,
     ) -> None:
         self._client = client
         self._provider = provider
         self._headers = [*headers, (b"content-type", b"application/json")]
         self._clock = clock
+        self._listener = listener
         self._characters = FIRST_CHARACTERS_PER_TOKEN * 100.0
         self._tokens = 100.0
 
     async def send(self, ticket: Ticket, watch: Watch) -> Reply:
         """The reply, whole; what went wrong is in it."""
+        reply = await self._exchange(ticket, watch)
+        if reply.problem is not None:
+            self._listener.troubled(reply.problem, sent=reply.sent)
+        return reply
+
+    async def _exchange(self, ticket: Ticket, watch: Watch) -> Reply:
         began = self._clock()
         call = ticket.call
         try:
@@ -47,7 +66,8 @@ class WireSender:
         except ConnectionFailed as error:
             return Reply(None, {}, problem=_broken(error), total_s=self._clock() - began, sent=error.sent)
         try:
-            if reply.status == 200 and reply.headers.get("content-type", "").startswith("text/event-stream"):
+            kind = reply.headers.get("content-type", "").lower()
+            if reply.status == 200 and kind.startswith("text/event-stream"):
                 return await self._stream(ticket, reply, watch, began)
             return await self._whole(reply, watch, began)
         finally:
@@ -60,15 +80,21 @@ class WireSender:
         except ConnectionFailed as error:
             return Reply(status, headers, problem=_broken(error, status), total_s=self._clock() - began)
         problem = self._provider.classify(status, headers, body)
+        message = None
+        if problem is None:
+            message = parse_object(body) or _from_stream(body)
+            if message is None:
+                problem = Problem(Fault.FAILED, MALFORMED_REPLY, "the reply is no message", status)
         watch.headed(self._provider.read_limits(headers), ok=problem is None)
+        self._listener.look_again()
         took = self._clock() - began
         usage = self._provider.read_usage(body) if problem is None else None
-        message = parse_object(body) if problem is None else None
         return Reply(status, headers, message, usage, problem, took, took)
 
     async def _stream(self, ticket: Ticket, reply: WireReply, watch: Watch, began: float) -> Reply:
         headers = reply.headers
         watch.headed(self._provider.read_limits(headers), ok=True)
+        self._listener.look_again()
         parser, builder = Parser(), MessageBuilder()
         first: float | None = None
         produced = 0.0
@@ -100,6 +126,14 @@ class WireSender:
         if usage is not None and characters and usage.output_tokens:
             self._characters = MEMORY * self._characters + characters
             self._tokens = MEMORY * self._tokens + usage.output_tokens
+
+
+def _from_stream(body: bytes) -> dict[str, Any] | None:
+    """The message of a stream that was not announced as one."""
+    builder = MessageBuilder()
+    for event in Parser().feed(body):
+        builder.feed(event.name, event.data)
+    return builder.message() if builder.complete else None
 
 
 def _usage_of(builder: MessageBuilder, ticket: Ticket) -> Usage:

@@ -7,7 +7,8 @@ from typing import Any
 
 from headway.core.call import Unit
 from headway.core.engine import Engine
-from headway.jobs.job import Stop
+from headway.jobs.counting import TOKENS
+from headway.jobs.ending import Stop
 from headway.jobs.tally import Tally
 
 
@@ -21,24 +22,24 @@ def summarise(
         "succeeded": tally.succeeded,
         "errored": tally.errored + tally.bad,
         "already_done": tally.before,
+        "already_errored": tally.before_errored,
         "left": max(tally.total - tally.done, 0),
         "attempts": tally.attempts,
         "retried_calls": tally.retried,
         "rate_limited": tally.rate_limited,
         "errors": dict(tally.errors),
-        "tokens": {name: tally.tokens[name] for name in _TOKENS},
+        "tokens": {name: tally.tokens[name] for name in TOKENS},
         "cost_usd": tally.nanousd / 1e9,
         "cost_nanousd": tally.nanousd,
+        "cost_before_usd": tally.before_nanousd / 1e9,
         "unpriced_attempts": tally.unpriced,
+        "estimated_attempts": tally.estimated,
         "elapsed_s": round(elapsed, 3),
         "limits": [limit for name in engine.pools for limit in _limits(engine, name, elapsed, now)],
         "bound_s": _bound(engine),
         "stopped": None if stop is None else {"reason": stop.reason, "hint": stop.hint},
         "output": output,
     }
-
-
-_TOKENS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "thinking")
 
 
 def _limits(engine: Engine, name: str, elapsed: float, now: float) -> list[dict[str, Any]]:

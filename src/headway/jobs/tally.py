@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from headway.core.call import Usage
-from headway.core.steps import Outcome
-from headway.ledger.price import Prices
+FRESH_S = 15.0  # how long trouble is shown
 
 
 @dataclass(slots=True)
@@ -16,6 +14,8 @@ class Tally:
 
     total: int = 0
     before: int = 0  # results that were there from earlier runs
+    before_errored: int = 0  # those of them that are errors
+    before_nanousd: int = 0  # what earlier runs cost, where a budget is kept
     bad: int = 0
     succeeded: int = 0
     errored: int = 0
@@ -30,26 +30,16 @@ class Tally:
     ended_at: float = 0.0
     errors: Counter[str] = field(default_factory=Counter)
     input_left: float = 0.0
+    heard: int = 0  # replies of any kind
+    unheard: int = 0  # attempts in a row that got no connection
     trouble: str = ""  # the last thing that made an attempt fail
-
-    def note(self, outcome: Outcome) -> None:
-        """A call is over."""
-        self.attempts += outcome.attempts
-        self.rate_limited += outcome.refusals
-        if outcome.attempts > 1:
-            self.retried += 1
-
-    def note_usage(self, usage: Usage, prices: Prices, at_ns: int) -> None:
-        """An attempt took this."""
-        for name in ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "thinking"):
-            self.tokens[name] += getattr(usage, f"{name}_tokens")
-        cost = prices.cost(usage.model, usage, at_ns)
-        if cost.nanousd is None:
-            self.unpriced += 1
-        else:
-            self.nanousd += cost.nanousd
+    troubled_at: float = float("-inf")
 
     @property
     def done(self) -> int:
         """Lines that have a result."""
         return self.before + self.bad + self.succeeded + self.errored
+
+    def trouble_now(self, now: float) -> str:
+        """What is wrong, if it was just now."""
+        return self.trouble if now - self.troubled_at < FRESH_S else ""

@@ -72,7 +72,7 @@ def look(job: Job, now: float) -> View:
         rate_limited=tally.rate_limited,
         limits=_limits(job, now),
         waits_for=binding(engine),
-        note=_note(job),
+        note=_note(job, now),
     )
 
 
@@ -116,9 +116,10 @@ def _limits(job: Job, now: float) -> tuple[LimitView, ...]:
     return tuple(views)
 
 
-def _note(job: Job) -> str:
-    if job.disk_is_full:
-        return "the disk is full: results are kept in memory, sending has stopped until there is room"
+def _note(job: Job, now: float) -> str:
+    if job.is_blocked:
+        return job.results.blocked
     if job.stopped is not None:
-        return f"stopping ({job.stopped.reason}): waiting for calls in flight; Ctrl-C again breaks them off"
-    return job.tally.trouble
+        again = " again" if job.stopped.exit_code > 128 else ""
+        return f"stopping ({job.stopped.reason}): waiting for calls in flight; Ctrl-C{again} breaks them off"
+    return job.tally.trouble_now(now)
