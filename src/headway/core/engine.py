@@ -8,7 +8,7 @@ Times named `now` are monotonic seconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from headway.core.bucket import Lesson
 from headway.core.budget import Budget
@@ -16,18 +16,18 @@ from headway.core.call import Call, Fault, Problem, Reading, Unit, Usage
 from headway.core.ceiling import Ceiling
 from headway.core.forecast import Forecast, Lengths
 from headway.core.limit import Limit
-from headway.core.line import Line, Place
+from headway.core.line import Place
 from headway.core.meter import Hold
+from headway.core.needs import Needs, needs_of
+from headway.core.pool import Pool
 from headway.core.ports import Level, Store
 from headway.core.prefix import Prefixes
-from headway.core.ramp import Ramp
 from headway.core.retry import RetryBudget
 from headway.core.steps import Reply, Ticket
 from headway.errors import BudgetExceeded, HeadwayError, WouldWaitTooLong
 
 PROGRESS_TOKENS = 64  # of output, that are told to the meters at once
 LOOK_AGAIN = 1.5  # a running call's length is guessed anew when it is so many times as long as last time
-UNTAUGHT_CALLS = 6  # until so many replies, what is guessed is held with a deviation on top
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +37,6 @@ class Pumped:
     admitted: tuple[tuple[Place, Ticket], ...] = ()
     refused: tuple[tuple[Place, HeadwayError], ...] = ()
     ask_again_s: float | None = None
-
-
-@dataclass(slots=True)
-class Pool:
-    """What is known of one pool. `waits_for` is the limit that binds now; `bound_s` how long each has bound in all."""
-
-    name: str
-    ceiling: Ceiling
-    line: Line = field(default_factory=Line)
-    ramp: Ramp = field(default_factory=Ramp)
-    taught: bool = False  # whether a reply has shown the limits, or that it does not show them
-    waits_for: str = ""
-    waited_at: float = 0.0
-    bound_s: dict[str, float] = field(default_factory=dict)
-    used: dict[Unit, float] = field(default_factory=dict)
-    since: float | None = None
 
 
 @dataclass(slots=True)
@@ -102,7 +86,6 @@ class Engine:
         self._cost = cost
         self._cache_is_free = cache_is_free
         self._running: dict[str, _Running] = {}
-        self._serial = 0
 
     @property
     def in_flight(self) -> int:
@@ -126,9 +109,8 @@ class Engine:
         """Stand in line. The place is the driver's handle for `leave`, and comes back from `pump`."""
         assert call.identity.pool is not None
         pool = self.pool(call.identity.pool, now)
-        ends = [
-            at for at in (call.deadline, now + call.max_wait_s if call.max_wait_s is not None else None) if at
-        ]
+        waits_until = None if call.max_wait_s is None else now + call.max_wait_s
+        ends = [at for at in (call.deadline, waits_until) if at is not None]
         place = Place(call, now, number, min(ends) if ends else None)
         pool.line.join(place)
         return place
@@ -141,13 +123,10 @@ class Engine:
     def pump(self, name: str, now: float, at_ns: int) -> Pumped:
         """Let calls of this pool go, from the head, as long as the meters allow."""
         pool = self.pool(name, now)
-        self._account(pool, now)
+        pool.look(now)
         admitted: list[tuple[Place, Ticket]] = []
         refused: list[tuple[Place, HeadwayError]] = []
         ask_again: float | None = None
-        for late in pool.line.overdue(now):
-            pool.line.leave(late)
-            refused.append((late, _too_long(pool.waits_for or "its turn", 0.0, 0.0)))
         while (place := pool.line.head()) is not None:
             ticket = self._admit(pool, place, now, at_ns)
             if isinstance(ticket, Ticket):
@@ -163,6 +142,9 @@ class Engine:
             break
         else:
             pool.waits_for = ""
+        for late in pool.line.overdue(now):
+            pool.line.leave(late)
+            refused.append((late, _too_long(pool.waits_for or "its turn", 0.0, 0.0)))
         due = pool.line.next_overdue
         if due is not None and len(pool.line):
             ask_again = max(due - now, 0.0) if ask_again is None else min(ask_again, max(due - now, 0.0))
@@ -228,7 +210,7 @@ class Engine:
         if self.budget is not None:
             cost = self._cost(usage, ticket.at_ns) if self._cost else None
             self.budget.settle(ticket.worst_cost, ticket.worst_cost if cost is None else cost)
-        self._account(pool, now)
+        pool.look(now)
 
     def _give_back(self, running: _Running, usage: Usage, now: float, *, requests: float) -> None:
         charged = usage.input_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
@@ -241,8 +223,7 @@ class Engine:
             Unit.TOKENS: charged + usage.output_tokens,
         }
         self.store.give_back(running.ticket.id, used, now)
-        for unit, amount in used.items():
-            running.pool.used[unit] = running.pool.used.get(unit, 0.0) + amount
+        running.pool.count(used)
 
     def _learn(self, running: _Running, usage: Usage) -> None:
         call = running.ticket.call
@@ -262,24 +243,21 @@ class Engine:
     ) -> Ticket | tuple[HeadwayError | None, float]:
         """A ticket; or why not: an error that is final, or the seconds to wait."""
         call = place.call
-        if not pool.taught and pool.ceiling.in_flight:
-            return self._wait(pool, place, "the first reply, to learn the limits", float("inf"), 0.0, now)
         if self._most is not None and len(self._running) >= self._most:
             return self._wait(
                 pool, place, f"a place among {self._most} calls in flight", float("inf"), 0.0, now
             )
-        wait_s = max(pool.ceiling.wait(now), pool.ramp.wait(now))
-        if wait_s > 0:
-            return self._wait(pool, place, "the provider's capacity", wait_s, 0.0, now)
-        holds, lengths, total = self._holds(call, now)
-        worst = self._price(call, total) if self._price else 0
+        closed_for, wait_s = pool.closed_for(now)
+        if closed_for:
+            return self._wait(pool, place, closed_for, wait_s, 0.0, now)
+        needs = self._needs(call, now)
+        worst = self._price(call, needs.input_tokens) if self._price else 0
         if self.budget is not None and not self.budget.fits(worst):
             if self.budget.is_over(worst):
                 return _over(self.budget, worst), 0.0
             return self._wait(pool, place, "the budget", float("inf"), 0.0, now)
-        self._serial += 1
         ticket_id = f"{call.id}-{place.number}"
-        short = self.store.take(ticket_id, pool.name, holds, now)
+        short = self.store.take(ticket_id, pool.name, needs.holds, now)
         if short is not None:
             return self._wait(
                 pool, place, short.limit.unit.value, short.wait_s, short.level, now, str(short.limit)
@@ -291,18 +269,17 @@ class Engine:
             now - place.joined_at,
             now,
             at_ns,
-            total,
-            holds[Unit.OUTPUT_TOKENS].need,
+            needs.input_tokens,
+            needs.holds[Unit.OUTPUT_TOKENS].need,
             worst,
         )
-        self._go(pool, ticket, _Running(ticket, pool, lengths, holds), now)
+        self._go(pool, ticket, _Running(ticket, pool, needs.lengths, needs.holds), now)
         return ticket
 
     def _go(self, pool: Pool, ticket: Ticket, running: _Running, now: float) -> None:
         self._running[ticket.id] = running
         pool.ceiling.enter()
         pool.ramp.start(now)
-        pool.since = now if pool.since is None else pool.since
         if ticket.number == 1:
             self.retries.earn()
         if self.budget is not None:
@@ -324,39 +301,12 @@ class Engine:
             return None, wait_s
         return _too_long(limit or why, level, wait_s), 0.0
 
-    def _holds(self, call: Call, now: float) -> tuple[dict[Unit, Hold], Lengths, float]:
-        """What the call is expected to take of each unit; the lengths it is judged by; all its input tokens."""
-        estimate = call.estimate
-        ratio = self.forecast.ratio(call)
-        total = estimate.input_tokens * ratio.value
-        counted = total
-        if (
-            estimate.prefix
-            and self._cache_is_free(call.identity.model)
-            and self.prefixes.is_warm(estimate.prefix, now)
-        ):
-            counted = max(total - estimate.cacheable_tokens * ratio.value, 1.0)
-        input_hold = Hold(counted, (ratio.error(estimate.error) * counted) ** 2)
-        lengths = self.forecast.lengths(call)
-        guess = lengths.expect(estimate.max_output_tokens)
-        need = guess.mean
-        if not call.stream and lengths.taught < UNTAUGHT_CALLS:
-            need = min(need + guess.variance**0.5, estimate.max_output_tokens)
-        output_hold = Hold(need, guess.variance, estimate.max_output_tokens)
-        holds = {
-            Unit.REQUESTS: Hold(1.0),
-            Unit.INPUT_TOKENS: input_hold,
-            Unit.OUTPUT_TOKENS: output_hold,
-            Unit.TOKENS: Hold(counted + need, input_hold.variance + guess.variance),
-        }
-        return holds, lengths, total
-
-    def _account(self, pool: Pool, now: float) -> None:
-        """Add the time since the last look to the limit that bound meanwhile."""
-        if pool.waits_for and len(pool.line):
-            passed = max(now - pool.waited_at, 0.0)
-            pool.bound_s[pool.waits_for] = pool.bound_s.get(pool.waits_for, 0.0) + passed
-        pool.waited_at = now
+    def _needs(self, call: Call, now: float) -> Needs:
+        prefix = call.estimate.prefix
+        reads = (
+            bool(prefix) and self._cache_is_free(call.identity.model) and self.prefixes.is_warm(prefix, now)
+        )
+        return needs_of(call, self.forecast, reads_prefix=reads)
 
     def levels(self, name: str, now: float) -> tuple[Level, ...]:
         """How full each limit of a pool is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from headway.core.bucket import Lesson
 from headway.core.call import Reading, Unit
@@ -85,7 +86,7 @@ class MemoryStore:
                 self._learn(held, reading, now)
                 continue
             if reading.amount is not None and _differs(meter.level.limit, reading):
-                limit = Limit(reading.unit, reading.amount, reading.period_s)
+                limit = replace(meter.level.limit, amount=reading.amount, period_s=reading.period_s)
                 for bucket in meter.buckets:
                     bucket.resize(limit, now)
             mark = held.marks.get(reading.unit)

@@ -1,0 +1,42 @@
+"""What one call is expected to take of each limit, from its estimate and what calls like it took."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from headway.core.call import Call, Unit
+from headway.core.forecast import Forecast, Lengths
+from headway.core.meter import Hold
+
+UNTAUGHT_CALLS = (
+    6  # until so many replies, output that is not seen as it grows is held with a deviation on top
+)
+
+
+class Needs(NamedTuple):
+    """A hold for every unit; the lengths that the output was judged by; all input tokens, read from cache or not."""
+
+    holds: dict[Unit, Hold]
+    lengths: Lengths
+    input_tokens: float
+
+
+def needs_of(call: Call, forecast: Forecast, *, reads_prefix: bool) -> Needs:
+    """`reads_prefix`: the cacheable prefix of this call will be read from the cache, free of the input limit."""
+    estimate = call.estimate
+    ratio = forecast.ratio(call)
+    total = counted = estimate.input_tokens * ratio.value
+    if reads_prefix:
+        counted = max(total - estimate.cacheable_tokens * ratio.value, 1.0)
+    error = (ratio.error(estimate.error) * counted) ** 2
+    lengths = forecast.lengths(call)
+    output, variance = lengths.expect(estimate.max_output_tokens)
+    if not call.stream and lengths.taught < UNTAUGHT_CALLS:
+        output = min(output + variance**0.5, estimate.max_output_tokens)
+    holds = {
+        Unit.REQUESTS: Hold(1.0),
+        Unit.INPUT_TOKENS: Hold(counted, error),
+        Unit.OUTPUT_TOKENS: Hold(output, variance, estimate.max_output_tokens),
+        Unit.TOKENS: Hold(counted + output, error + variance),
+    }
+    return Needs(holds, lengths, total)

@@ -1,0 +1,48 @@
+"""A pool: what the provider counts together. Its line, what holds its calls back, and for how long it did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from headway.core.call import Unit
+from headway.core.ceiling import Ceiling
+from headway.core.line import Line
+from headway.core.ramp import Ramp
+
+
+@dataclass(slots=True)
+class Pool:
+    """`waits_for` is what the head waits for now, `bound_s` how long each such thing has bound in all, in seconds.
+
+    `taught` is whether a reply has shown the limits, or that it does not show them. `used` is what calls took.
+    """
+
+    name: str
+    ceiling: Ceiling
+    line: Line = field(default_factory=Line)
+    ramp: Ramp = field(default_factory=Ramp)
+    taught: bool = False
+    waits_for: str = ""
+    bound_s: dict[str, float] = field(default_factory=dict)
+    used: dict[Unit, float] = field(default_factory=dict)
+    _looked_at: float = 0.0
+
+    def look(self, now: float) -> None:
+        """Add the time since the last look to what bound meanwhile."""
+        if self.waits_for and len(self.line):
+            passed = max(now - self._looked_at, 0.0)
+            self.bound_s[self.waits_for] = self.bound_s.get(self.waits_for, 0.0) + passed
+        self._looked_at = now
+
+    def count(self, used: Mapping[Unit, float]) -> None:
+        """A call took this."""
+        for unit, amount in used.items():
+            self.used[unit] = self.used.get(unit, 0.0) + amount
+
+    def closed_for(self, now: float) -> tuple[str, float]:
+        """What closes the pool as a whole, and for how many seconds; ("", 0.0): nothing."""
+        if not self.taught and self.ceiling.in_flight:
+            return "the first reply, to learn the limits", float("inf")
+        wait_s = max(self.ceiling.wait(now), self.ramp.wait(now))
+        return ("the provider's capacity", wait_s) if wait_s > 0.0 else ("", 0.0)
