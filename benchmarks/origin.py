@@ -26,13 +26,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from quota import UNITS, Bucket, Quota, Refusal, Run
+from replies import Stream, message, next_events, opening, whole
 
 TICK_S, BATCH_S = 0.05, 0.15
 REFUSAL_S = 0.02
-CHARACTERS_A_TOKEN = 4.4
-TEXT = (
-    "the river runs slow under the old bridge and nobody counts the boats that pass before noon " * 400
-).encode()
 _OUT = re.compile(rb"\bout=(\d+)")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.I)
 _NAMES = {"requests": "requests", "input_tokens": "input-tokens", "output_tokens": "output-tokens"}
@@ -93,37 +90,20 @@ class Api(asyncio.Protocol):
             return
         self.data = data[end:]
         if data.startswith(b"GET /stats"):
-            self.reply(200, json.dumps(self.server.books()).encode())
+            self.write(whole(200, json.dumps(self.server.books()).encode()))
         elif data.startswith(b"POST /v1/messages"):
             self.server.take(self, json.loads(data[head + 4 : end]))
         else:
-            self.reply(404, b'{"type":"error","error":{"type":"not_found_error","message":"no such path"}}')
+            self.write(
+                whole(404, b'{"type":"error","error":{"type":"not_found_error","message":"no such path"}}')
+            )
 
-    def reply(self, status: int, body: bytes, headers: str = "") -> None:
-        """A whole reply with a JSON body."""
+    def write(self, data: bytes) -> None:
         if not self.transport.is_closing():
-            head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{headers}content-length: {len(body)}\r\n\r\n"
-            self.transport.write(head.encode() + body)
+            self.transport.write(data)
 
-    def chunk(self, data: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-
-
-@dataclass(slots=True, eq=False)
-class Stream:
-    """A reply under way. `cut_at` is the output at which it breaks off."""
-
-    api: Api
-    key: int
-    run: Run
-    head: str
-    model: str
-    is_sse: bool
-    cut_at: float
-    began: bool = False
-    told: int = 0
-    next_at: float = 0.0
+    def abort(self) -> None:
+        self.transport.abort()
 
 
 class Server:
@@ -149,7 +129,7 @@ class Server:
             return
         if draw < settings.overloaded + settings.resets:
             self.faults["reset"] += 1
-            api.transport.abort()
+            api.abort()
             return
         spent_in, spent_out, most = takes(body)
         first_s = settings.first_token_s * settings.random.lognormvariate(0.0, 0.35)
@@ -183,7 +163,9 @@ class Server:
             elif done or now >= stream.next_at:
                 stream.next_at = now + BATCH_S
                 if stream.is_sse:
-                    self._tell(stream, done=done)
+                    if not stream.began:
+                        self._begin(stream)
+                    stream.api.write(next_events(stream, done=done))
                 if done:
                     self._finish(stream, now)
 
@@ -205,40 +187,13 @@ class Server:
         del self.streams[stream.key]
         self.quota.end(stream.key, now, broken=broken)
         if broken:
-            stream.api.transport.abort()
+            stream.api.abort()
         elif not stream.is_sse:
-            stream.api.reply(200, json.dumps(_message(stream)).encode(), stream.head)
+            stream.api.write(whole(200, json.dumps(message(stream)).encode(), stream.head))
 
     def _begin(self, stream: Stream) -> None:
         stream.began = True
-        kind = "content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n"
-        if not stream.api.transport.is_closing():
-            stream.api.transport.write(f"HTTP/1.1 200 OK\r\n{kind}{stream.head}\r\n".encode())
-
-    def _tell(self, stream: Stream, *, done: bool) -> None:
-        if not stream.began:
-            self._begin(stream)
-        events = b""
-        if not stream.told:
-            opening = _message(stream) | {"content": [], "stop_reason": None}
-            opening["usage"] = {"input_tokens": stream.run.input, "output_tokens": 1}
-            block = {"type": "text", "text": ""}
-            events = _event("message_start", message=opening)
-            events += _event("content_block_start", index=0, content_block=block)
-        end = int(stream.run.produced * CHARACTERS_A_TOKEN) + 1
-        text = _text(stream.told, end)
-        stream.told = end
-        events += _event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
-        if done:
-            usage = {"output_tokens": stream.run.output}
-            events += _event("content_block_stop", index=0)
-            events += _event(
-                "message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage=usage
-            )
-            events += _event("message_stop")
-        stream.api.chunk(events)
-        if done and not stream.api.transport.is_closing():
-            stream.api.transport.write(b"0\r\n\r\n")
+        stream.api.write(opening(stream))
 
     def _refuse(self, api: Api, refusal: Refusal, body: dict[str, Any], headers: str) -> None:
         amount = self.quota.buckets[refusal.unit].amount
@@ -252,7 +207,7 @@ class Server:
 
     def _error(self, api: Api, status: int, kind: str, text: str, headers: str) -> None:
         body = json.dumps({"type": "error", "error": {"type": kind, "message": text}}).encode()
-        asyncio.get_running_loop().call_later(REFUSAL_S, api.reply, status, body, headers)
+        asyncio.get_running_loop().call_later(REFUSAL_S, api.write, whole(status, body, headers))
 
     def _limits(self) -> str:
         lines, at = [], datetime.now(UTC)
@@ -269,27 +224,6 @@ class Server:
         lines.append(f"{name}-limit: {total:.0f}\r\n{name}-remaining: {left}\r\n")
         lines.append(f"{name}-reset: {latest:%Y-%m-%dT%H:%M:%SZ}\r\n")
         return "".join(lines)
-
-
-def _message(stream: Stream) -> dict[str, Any]:
-    return {
-        "id": f"msg_{stream.key:08d}",
-        "type": "message",
-        "role": "assistant",
-        "model": stream.model,
-        "content": [{"type": "text", "text": _text(0, int(stream.run.output * CHARACTERS_A_TOKEN))}],
-        "stop_reason": "end_turn",
-        "stop_sequence": None,
-        "usage": {"input_tokens": stream.run.input, "output_tokens": stream.run.output},
-    }
-
-
-def _text(start: int, end: int) -> str:
-    return TEXT[start % 18_000 : start % 18_000 + end - start].decode()
-
-
-def _event(name: str, **fields: Any) -> bytes:
-    return f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n".encode()
 
 
 async def serve(settings: Settings) -> None:
