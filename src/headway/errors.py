@@ -1,19 +1,19 @@
 """Every error headway raises, drawn as one tree; whose fault it was is in the type.
 
-    HeadwayError
-    ├── InputError        yours: a setting, a job file, a request that can never fit
-    │   ├── ConfigError
-    │   ├── JobFileError
-    │   └── RequestTooLarge
-    ├── LimitError        nobody's: a limit, a budget or a deadline said no; carries numbers and a way out
-    │   ├── WouldWaitTooLong
-    │   ├── BudgetExceeded
-    │   └── ProviderStopped   a spend cap or an empty account: waiting does not help
-    ├── ProviderError     the API's answer, after all retries
-    └── MachineError      the machine under us: disk, lock, socket
-        ├── LedgerError
-        ├── OutputError
-        └── ConnectionFailed
+HeadwayError
+├── InputError        yours: a setting, a job file, a request that can never fit
+│   ├── ConfigError
+│   ├── JobFileError
+│   └── RequestTooLarge
+├── LimitError        nobody's: a limit, a budget or a deadline said no; carries numbers and a way out
+│   ├── WouldWaitTooLong
+│   ├── BudgetExceeded
+│   └── ProviderStopped   a spend cap or an empty account: waiting does not help
+├── ProviderError     the API's answer, after all retries
+└── MachineError      the machine under us: disk, lock, socket
+    ├── LedgerError
+    ├── OutputError
+    └── ConnectionFailed
 """
 
 
@@ -83,7 +83,13 @@ class ProviderError(HeadwayError):
     exit_code = 4
 
     def __init__(
-        self, message: str, *, status: int | None, error_type: str, request_id: str | None = None, hint: str = ""
+        self,
+        message: str,
+        *,
+        status: int | None,
+        error_type: str,
+        request_id: str | None = None,
+        hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status

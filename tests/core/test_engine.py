@@ -244,6 +244,23 @@ def test_a_call_behind_the_head_is_refused_when_its_time_is_up() -> None:
     assert [place.call.id for place, _ in refused] == ["hasty"]
 
 
+def test_a_call_that_may_not_wait_goes_if_it_need_not() -> None:
+    engine = make()
+    assert go(engine, a_call("1", max_wait_s=0.0))
+    assert go(engine, a_call("2", deadline=1001.0), 1001.0)
+
+
+def test_a_call_is_not_sent_after_its_time_is_up_although_there_is_room_now() -> None:
+    engine = make(most_in_flight=1)
+    first = go(engine, a_call("1"))
+    engine.join(a_call("2", max_wait_s=5.0), 1, 1000.0)
+    pump(engine, 1000.0)
+    settle(engine, first, now=1010.0)
+    pumped = pump(engine, 1010.0)
+    assert not pumped.admitted
+    assert [place.call.id for place, _ in pumped.refused] == ["2"]
+
+
 @pytest.mark.parametrize("now", [1000.0, 0.0])
 def test_a_call_that_may_not_wait_at_all_is_refused_at_once(now: float) -> None:
     engine = make(most_in_flight=1)

@@ -22,7 +22,7 @@ def lognormal(random: Random, median: float, sigma: float) -> float:
 
 
 def learn(lengths: Lengths, tokens: float, most: float = MOST) -> None:
-    """One call from its begin to its end."""
+    """One call, of which only the end is seen."""
     took = min(tokens, most)
     lengths.grow(0.0, took)
     lengths.end(took, cut_off=tokens >= most)

@@ -25,7 +25,7 @@ def open_job(name: str) -> BinaryIO:
             sys.stderr.write("Reading the job from the terminal; Ctrl-D ends it.\n")
         return _copy(sys.stdin.buffer)
     try:
-        file = Path(name).open("rb")
+        file = Path(name).open("rb")  # noqa: SIM115 (the caller closes it)
         mode = os.fstat(file.fileno()).st_mode
     except FileNotFoundError:
         raise InputError(f"no such file: {name}") from None

@@ -27,7 +27,7 @@ from headway.core.steps import Reply, Ticket
 from headway.errors import BudgetExceeded, HeadwayError, WouldWaitTooLong
 
 PROGRESS_TOKENS = 64  # of output, that are told to the meters at once
-LOOK_AGAIN = 1.5  # a running call's length is guessed anew when it is so many times as long as last time
+LOOK_FIRST, LOOK_AGAIN = 0.75, 1.5  # a running call's length is guessed anew at this share of the guess, then so on
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class _Running:
     headed: bool = False
     readings: Sequence[Reading] = ()
     produced: float = 0.0
-    looked_at: float = 0.0
+    look_at: float = 0.0  # the length at which to guess anew how long it will be
 
 
 class Engine:
@@ -177,8 +177,8 @@ class Engine:
         running.lengths.grow(running.produced, tokens)
         running.produced = tokens
         hold = running.holds[Unit.OUTPUT_TOKENS]
-        if tokens > LOOK_AGAIN * running.looked_at:
-            running.looked_at = tokens
+        if tokens > running.look_at:
+            running.look_at = LOOK_AGAIN * tokens
             guess = running.lengths.expect(hold.most, tokens)
             hold = running.holds[Unit.OUTPUT_TOKENS] = Hold(guess.mean, guess.variance, hold.most)
         self.store.produce(ticket.id, tokens, hold, now)
@@ -273,7 +273,9 @@ class Engine:
             needs.holds[Unit.OUTPUT_TOKENS].need,
             worst,
         )
-        self._go(pool, ticket, _Running(ticket, pool, needs.lengths, needs.holds), now)
+        running = _Running(ticket, pool, needs.lengths, needs.holds)
+        running.look_at = LOOK_FIRST * ticket.output_tokens
+        self._go(pool, ticket, running, now)
         return ticket
 
     def _go(self, pool: Pool, ticket: Ticket, running: _Running, now: float) -> None:
