@@ -38,9 +38,19 @@ LIMITS = "requests=1200/min,input_tokens=600k/min,output_tokens=240k/min"
 
 
 @contextlib.contextmanager
-def origin(row: Row) -> Iterator[str]:
+def origin(row: Row, seed: int) -> Iterator[str]:
     """The API server in a process of its own; its URL."""
-    settings = ("--burst", str(row.burst), "--admit", row.admit, "--output", row.output, *row.origin)
+    settings = (
+        "--burst",
+        str(row.burst),
+        "--admit",
+        row.admit,
+        "--output",
+        row.output,
+        "--seed",
+        str(seed),
+        *row.origin,
+    )
     command = [sys.executable, str(HERE / "origin.py"), *settings]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -85,12 +95,12 @@ def _git(*arguments: str) -> str:
     return ended.stdout.strip()
 
 
-def measure(name: str) -> dict[str, Any]:
-    """Run one row."""
+def measure(name: str, seed: int) -> dict[str, Any]:
+    """Run one row. The seed draws the job, and the speeds and faults of the server."""
     row = ROWS[name]
-    with tempfile.TemporaryDirectory() as folder, origin(row) as url:
+    with tempfile.TemporaryDirectory() as folder, origin(row, seed) as url:
         job = Path(folder) / "job.jsonl"
-        needs = work.write(job, row.kind, row.lines)
+        needs = work.write(job, row.kind, row.lines, seed)
         bound, unit = bound_of(row, needs)
         home = {"HOME": folder, "XDG_DATA_HOME": folder, "XDG_STATE_HOME": folder, "XDG_CACHE_HOME": folder}
         environment = {**os.environ, **home, "ANTHROPIC_API_KEY": "none"}
@@ -111,6 +121,7 @@ def measure(name: str) -> dict[str, Any]:
     summary = json.loads(ended.stdout) if row.client == "headway" and ended.stdout else {}
     return {
         "row": name,
+        "seed": seed,
         "last_admitted_s": books["last_admitted_s"],
         "bound_s": round(bound, 2),
         "binds": unit,
@@ -230,7 +241,7 @@ def brief(result: dict[str, Any]) -> str:
         "lost",
         "attempts",
     }
-    keep |= {"commit", "spilt_s", "client_cpu_s", "others_cpu_s", "load", "exit"}
+    keep |= {"commit", "seed", "spilt_s", "client_cpu_s", "others_cpu_s", "load", "exit"}
     return json.dumps({key: value for key, value in result.items() if key in keep})
 
 
@@ -246,6 +257,7 @@ def main() -> int:
     parser.add_argument("--own", action="store_true", help="the rows of headway itself")
     parser.add_argument("--baselines", action="store_true", help="the rows of 600 lines, for scale")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--tree", action="store_true", help="measure the work tree as it is")
     parser.add_argument("--since", default="", help="for --table: only results from this UTC time on")
     arguments = parser.parse_args()
@@ -262,13 +274,13 @@ def main() -> int:
     RESULTS.parent.mkdir(exist_ok=True)
     names = arguments.rows or chosen(own=arguments.own, baselines=arguments.baselines)
     with source(tree=arguments.tree) as measured:
-        reached = [run(name, measured) for name in names]
+        reached = [run(name, arguments.seed, measured) for name in names]
     return 0 if all(reached) else 1
 
 
-def run(name: str, measured: dict[str, str]) -> bool:
+def run(name: str, seed: int, measured: dict[str, str]) -> bool:
     """Measure a row, keep and show it; whether it was reached."""
-    result = measure(name) | measured
+    result = measure(name, seed) | measured
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(result) + "\n")
     print(brief(result), flush=True)

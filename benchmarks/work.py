@@ -66,7 +66,7 @@ KINDS: dict[str, Callable[[random.Random, float], Draw]] = {
 }
 
 
-def lines(kind: str, count: int, seed: int = 11) -> Iterator[dict[str, Any]]:
+def lines(kind: str, count: int, seed: int) -> Iterator[dict[str, Any]]:
     """`count` requests of a kind, in the order in which the file has them."""
     random_ = random.Random(f"{kind}-{seed}")
     for number in range(count):
@@ -76,11 +76,11 @@ def lines(kind: str, count: int, seed: int = 11) -> Iterator[dict[str, Any]]:
         yield {"custom_id": f"n{number}", "params": params}
 
 
-def write(path: Path, kind: str, count: int) -> list[Draw]:
+def write(path: Path, kind: str, count: int, seed: int) -> list[Draw]:
     """Write a job file; returns what each line takes: input tokens, output tokens, max_tokens."""
     needs = []
     with path.open("w", encoding="utf-8") as file:
-        for line in lines(kind, count):
+        for line in lines(kind, count, seed):
             needs.append(takes(line["params"]))
             file.write(json.dumps(line) + "\n")
     return needs
