@@ -54,6 +54,7 @@ ROWS = {
     "two-kinds": Row("two-kinds", 1.08),
     "two-kinds-debt": Row("two-kinds", 1.08, admit="debt"),
     "reserved": Row("reserved", 1.10, output="reserved"),
+    "reserved-long": Row("reserved-long", 1.10, output="reserved"),
     "faults": Row("mixed", 1.15, origin=FAULTS),
     # beyond the promises
     "mixed-overstated": Row("mixed", origin=("--overstate",)),

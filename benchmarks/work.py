@@ -56,6 +56,10 @@ def reserved(random_: random.Random, _share: float) -> Draw:
     return random_.randint(40, 200), round(1024 * 0.05 * random_.uniform(0.7, 1.3)), 1024
 
 
+def reserved_long(random_: random.Random, _share: float) -> Draw:
+    return random_.randint(40, 200), round(4096 * 0.05 * random_.uniform(0.7, 1.3)), 4096
+
+
 KINDS: dict[str, Callable[[random.Random, float], Draw]] = {
     "mixed": mixed,
     "balanced": balanced,
@@ -63,6 +67,7 @@ KINDS: dict[str, Callable[[random.Random, float], Draw]] = {
     "short": short,
     "two-kinds": two_kinds,
     "reserved": reserved,
+    "reserved-long": reserved_long,
 }
 
 
