@@ -82,9 +82,11 @@ def test_every_error_is_on_the_page_with_its_exit_code() -> None:
 
 
 def test_every_environment_variable_that_is_read_is_on_the_page_and_no_other() -> None:
-    read = r"""(?:environ(?:ment)?(?:\.get\(|\[)|getenv\(|envvar=)["'](\w+)["']"""
+    read = r"""["'](ANTHROPIC_[A-Z_]+|HEADWAY_[A-Z_]+)["']|(?:environ(?:ment)?(?:\.get\(|\[)|getenv\(|envvar=)["'](\w+)["']"""
     sources = "".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
-    assert table_keys(section(CONFIGURATION, "Environment")) == set(re.findall(read, sources))
+    assert table_keys(section(CONFIGURATION, "Environment")) == {
+        first or second for first, second in re.findall(read, sources)
+    }
 
 
 def test_every_setting_of_a_profile_is_on_the_page_and_no_other() -> None:
