@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from docs.pages import ROOT, all_pages, anchors, links
+from docs.pages import ROOT, RUN, all_pages, anchors, blocks, links, prose
 from headway import errors
 from headway.cli.main import app
 from headway.core.call import Class, Fault, Unit
@@ -67,6 +67,14 @@ def test_every_flag_on_any_page_exists() -> None:
     for page in PAGES:
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text("utf-8")))
         assert named <= known, f"{page.name}: {named - known}"
+
+
+def test_every_command_on_any_page_exists() -> None:
+    for page in PAGES:
+        code = "".join(block.text for block in blocks(page) if block.language in RUN)
+        named = set(re.findall(r"(?:^|[|$] )headway ([a-z]+)", code, flags=re.MULTILINE))
+        named |= set(re.findall(r"`headway ([a-z]+)", prose(page)))
+        assert named <= set(COMMANDS), f"{page.name}: {named}"
 
 
 def test_every_error_is_on_the_page_with_its_exit_code() -> None:
