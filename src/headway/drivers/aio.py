@@ -7,6 +7,7 @@ from random import random
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 
 from headway.core.call import Call
 from headway.core.engine import Engine
@@ -105,6 +106,7 @@ class AioDriver:
                 if slot.answer is None and slot.wake_at is not None and self._clock() >= slot.wake_at:
                     slot.wake_at = None
                     self._turnstile.ask(slot)
+            await anyio.lowlevel.checkpoint_if_cancelled()  # admitted and cancelled at once: nothing is sent
         except BaseException:
             self._turnstile.leave(slot)
             raise
