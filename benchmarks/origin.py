@@ -249,6 +249,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     }
     return Settings(
         Quota(buckets, arguments.admit, arguments.output, arguments.overstate),
+        first_token_s=arguments.first_token,
         head=arguments.head,
         overloaded=arguments.overloaded,
         resets=arguments.resets,
@@ -266,6 +267,9 @@ def main() -> None:
     parser.add_argument("--admit", choices=("fit", "debt"), default="fit")
     parser.add_argument("--output", choices=("produced", "end", "start", "reserved"), default="produced")
     parser.add_argument("--head", choices=("first", "admit"), default="first", help="when headers are sent")
+    parser.add_argument(
+        "--first-token", type=float, default=0.5, help="seconds until a reply begins, in the median"
+    )
     parser.add_argument("--overstate", action="store_true", help="`remaining` as if buckets held a minute")
     parser.add_argument("--overloaded", type=float, default=0.0)
     parser.add_argument("--resets", type=float, default=0.0)

@@ -34,7 +34,6 @@ from rows import ROWS, Row, bound_of
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "pacing.jsonl"
-LIMITS = "requests=1200/min,input_tokens=600k/min,output_tokens=240k/min"
 
 
 @contextlib.contextmanager
@@ -49,6 +48,7 @@ def origin(row: Row, seed: int) -> Iterator[str]:
         row.output,
         "--seed",
         str(seed),
+        *(f"--{name}={amount}" for name, amount in zip(("rpm", "itpm", "otpm"), row.a_minute, strict=True)),
         *row.origin,
     )
     command = [sys.executable, str(HERE / "origin.py"), *settings]
@@ -66,7 +66,11 @@ def client_command(row: Row, url: str, job: Path) -> list[str]:
     headway = str(Path(sys.executable).with_name("headway"))
     command = [headway, "run", str(job), "-o", str(job.with_name("out.jsonl")), "--json", "--base-url", url]
     command += ["--ledger", str(job.with_name("ledger.sqlite3")), *row.run]
-    command += ["--limits", LIMITS] if row.limits else []
+    command += (
+        ["--limits", "requests={}/min,input_tokens={}/min,output_tokens={}/min".format(*row.a_minute)]
+        if row.limits
+        else []
+    )
     return command + (["--burst", f"{row.burst}s"] if row.known_burst else [])
 
 

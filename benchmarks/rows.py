@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from work import Draw
 
-RATES = (1_200 / 60, 600_000 / 60, 240_000 / 60)
+A_MINUTE = (1_200, 600_000, 240_000)  # requests, input tokens, output tokens
 TTFT_S, TOKENS_PER_S = 0.5, 60.0
 
 
@@ -24,13 +24,19 @@ class Row:
     refusals: float | None = None
     client: str = "headway"
     lines: int = 1_500
-    burst: int = 5
+    burst: float = 5
     admit: str = "fit"
     output: str = "produced"
     limits: bool = True
     known_burst: bool = False
     origin: tuple[str, ...] = ()
     run: tuple[str, ...] = ()
+    a_minute: tuple[int, int, int] = A_MINUTE
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Units a second: requests, input tokens, output tokens."""
+        return tuple(amount / 60 for amount in self.a_minute)
 
 
 FAULTS = ("--overloaded", "0.05", "--resets", "0.01", "--cuts", "0.01")
@@ -62,6 +68,9 @@ ROWS = {
     "mixed-charged-at-end": Row("mixed", output="end"),
     "output-bound-charged-at-end": Row("output-bound", output="end"),
     "output-bound-charged-at-start": Row("output-bound", output="start"),
+    "mixed-1s": Row("mixed", burst=1),
+    "mixed-tier-1": Row("mixed", lines=60, a_minute=(50, 30_000, 8_000)),
+    "mixed-slow-start": Row("mixed", origin=("--first-token", "2.5")),
     "mixed-head-at-once": Row("mixed", origin=("--head", "admit")),
     # for scale
     "600": Row("mixed", lines=600),
@@ -78,7 +87,8 @@ def bound_of(row: Row, needs: list[Draw]) -> tuple[float, str]:
     """Seconds that no client can beat, and the limit that says so."""
     total = (len(needs), sum(need[0] for need in needs), sum(need[1] for need in needs))
     seconds = [
-        max(0.0, (need - max(1.0, rate * row.burst)) / rate) for need, rate in zip(total, RATES, strict=True)
+        max(0.0, (need - max(1.0, rate * row.burst)) / rate)
+        for need, rate in zip(total, row.rates, strict=True)
     ]
     bound = max(seconds)
     unit = ("requests", "input", "output")[seconds.index(bound)]
@@ -89,19 +99,19 @@ def bound_of(row: Row, needs: list[Draw]) -> tuple[float, str]:
 
 def reserved_bound(row: Row, needs: list[Draw]) -> float:
     """When the last call goes if each goes as soon as it fits, in file order, with all lengths known."""
-    sizes = [max(1.0, rate * row.burst) for rate in RATES]
+    sizes = [max(1.0, rate * row.burst) for rate in row.rates]
     levels, now = list(sizes), 0.0
     running: list[tuple[float, int]] = []
 
     def on(to: float) -> None:
         nonlocal now
-        levels[:] = [min(s, at + r * (to - now)) for s, at, r in zip(sizes, levels, RATES, strict=True)]
+        levels[:] = [min(s, at + r * (to - now)) for s, at, r in zip(sizes, levels, row.rates, strict=True)]
         now = to
 
     for spent_in, out, most in needs:
         charge = (1.0, float(spent_in), float(most))
         while any(level < part - 1e-9 for level, part in zip(levels, charge, strict=True)):
-            waits = [(p - at) / r for at, p, r in zip(levels, charge, RATES, strict=True)]
+            waits = [(p - at) / r for at, p, r in zip(levels, charge, row.rates, strict=True)]
             ready = now + max(waits)
             if running and running[0][0] < ready:
                 at_s, back = heapq.heappop(running)
