@@ -39,18 +39,10 @@ RESULTS = HERE / "results" / "pacing.jsonl"
 @contextlib.contextmanager
 def origin(row: Row, seed: int) -> Iterator[str]:
     """The API server in a process of its own; its URL."""
-    settings = (
-        "--burst",
-        str(row.burst),
-        "--admit",
-        row.admit,
-        "--output",
-        row.output,
-        "--seed",
-        str(seed),
-        *(f"--{name}={amount}" for name, amount in zip(("rpm", "itpm", "otpm"), row.a_minute, strict=True)),
-        *row.origin,
-    )
+    amounts = zip(("rpm", "itpm", "otpm"), row.a_minute, strict=True)
+    settings = [f"--{name}={amount}" for name, amount in amounts]
+    settings += [f"--burst={row.burst}", f"--admit={row.admit}", f"--output={row.output}", f"--seed={seed}"]
+    settings += row.origin
     command = [sys.executable, str(HERE / "origin.py"), *settings]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -66,11 +58,9 @@ def client_command(row: Row, url: str, job: Path) -> list[str]:
     headway = str(Path(sys.executable).with_name("headway"))
     command = [headway, "run", str(job), "-o", str(job.with_name("out.jsonl")), "--json", "--base-url", url]
     command += ["--ledger", str(job.with_name("ledger.sqlite3")), *row.run]
-    command += (
-        ["--limits", "requests={}/min,input_tokens={}/min,output_tokens={}/min".format(*row.a_minute)]
-        if row.limits
-        else []
-    )
+    if row.limits:
+        amounts = zip(("requests", "input_tokens", "output_tokens"), row.a_minute, strict=True)
+        command += ["--limits", ",".join(f"{unit}={amount}/min" for unit, amount in amounts)]
     return command + (["--burst", f"{row.burst}s"] if row.known_burst else [])
 
 
