@@ -21,7 +21,11 @@ COMMAND = [sys.executable, "-c", "from headway.cli.main import run; run()"]
 
 
 def request(name: str, *, prompt: str = "Hello", most: int = 50, **more: Any) -> dict[str, Any]:
-    params = {"model": "claude-opus-4-5", "max_tokens": most, "messages": [{"role": "user", "content": prompt}]}
+    params = {
+        "model": "claude-opus-4-5",
+        "max_tokens": most,
+        "messages": [{"role": "user", "content": prompt}],
+    }
     return {"custom_id": name, "params": params | more}
 
 
@@ -55,13 +59,15 @@ class Headway:
     def start(self, *arguments: str, url: str = "", **more: Any) -> subprocess.Popen[str]:
         environment = self.environment | {"ANTHROPIC_BASE_URL": url or "http://127.0.0.1:9"}
         options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(
-            [*COMMAND, *arguments], cwd=self.folder, env=environment, **(options | more)
-        )
+        return subprocess.Popen([*COMMAND, *arguments], cwd=self.folder, env=environment, **(options | more))
 
     def run(self, *arguments: str, url: str = "", text: str = "", **more: Any) -> tuple[int, str, str]:
         with self.start(*arguments, url=url, stdin=subprocess.PIPE, **more) as process:
-            out, err = process.communicate(text, timeout=100)
+            try:
+                out, err = process.communicate(text, timeout=45)
+            except BaseException:
+                process.kill()
+                raise
         assert "Traceback" not in err, err
         return process.returncode, out, err
 

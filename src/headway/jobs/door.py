@@ -127,7 +127,7 @@ class Door:
                 wall=time.time_ns,
             )
             async with anyio.create_task_group() as group:
-                group.start_soon(_obey_signals, job)
+                group.start_soon(_obey_signals, job, show)
                 group.start_soon(_show, job, show, every_s)
                 stop = await job.run(driver)
                 group.cancel_scope.cancel()
@@ -189,7 +189,7 @@ async def _show(job: Job, show: Callable[[View], None], every_s: float) -> None:
         show(look(job, time.monotonic()))
 
 
-async def _obey_signals(job: Job) -> None:
+async def _obey_signals(job: Job, show: Callable[[View], None]) -> None:
     """The first Ctrl-C stops sending and lets calls in flight end; the second one breaks them off."""
     wanted = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means it
@@ -199,6 +199,7 @@ async def _obey_signals(job: Job) -> None:
             if job.stopped is not None:
                 job.abandon()
             job.stop(Stop.interrupted(number))
+            show(look(job, time.monotonic()))
 
 
 def _most_connections() -> int:

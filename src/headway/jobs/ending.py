@@ -15,7 +15,8 @@ from headway.core.steps import Outcome
 from headway.errors import BudgetExceeded, HeadwayError, WouldWaitTooLong
 from headway.jobs.result import Result, errored, succeeded
 
-OUTAGE, OUTAGE_AT_START = 10, 3  # calls that fail one after the other, after all their retries
+OUTAGE, OUTAGE_AT_START = 5, 3  # calls that fail one after the other, after all their retries
+OUTAGE_S = 900.0  # or attempts that fail for so long, with no success between them
 _GOES_ON = "What is done is kept; the same command goes on."
 
 
@@ -56,13 +57,27 @@ class Stop:
 
 
 class Ending:
-    """Decides on each outcome. `doubtful` are results that count only if the API turns out to be well."""
+    """Decides on each outcome. Times are monotonic seconds.
+
+    `doubtful` are results that count only if the API turns out to be well.
+    """
 
     def __init__(self, retries: int) -> None:
+        self._failing_since: float | None = None
         self.stop: Stop | None = None
         self.doubtful: list[tuple[str, Result]] = []
         self._retries = retries
         self._worked = False
+
+    def failed(self, problem: Problem, now: float) -> None:
+        """An attempt has failed, for whatever reason; its call may be tried again."""
+        if problem.fault not in (Fault.FAILED, Fault.OVERLOADED):
+            return
+        if self._failing_since is None:
+            self._failing_since = now
+        elif now - self._failing_since > OUTAGE_S and self.stop is None:
+            since = f"nothing has succeeded for {(now - self._failing_since) / 60:.0f} minutes"
+            self.stop = _outage(f"{since}, the last attempt ended with", problem)
 
     def settle(self, outcome: Outcome) -> list[tuple[str, Result]]:
         """The results to write now. Afterwards `stop` says whether the job should go on."""
@@ -72,7 +87,7 @@ class Ending:
             return []
         if problem is None:
             assert outcome.reply is not None
-            self._worked = True
+            self._worked, self._failing_since = True, None
             cleared, self.doubtful = self.doubtful, []
             return [*cleared, (custom_id, succeeded(outcome.reply.message))]
         match problem.fault:
@@ -101,10 +116,13 @@ class Ending:
         self.doubtful.append((outcome.call.label, errored(error_type, problem.message, problem.request_id)))
         most = OUTAGE if self._worked else OUTAGE_AT_START
         if len(self.doubtful) >= most:
-            reason = f"the API fails: {len(self.doubtful)} calls in a row, each {outcome.attempts} times, the last with"
-            self.stop = Stop(
-                f"{reason} {problem.error_type}: {problem.message}", f"Try again later. {_GOES_ON}", 5
-            )
+            count = f"{len(self.doubtful)} calls in a row, each {outcome.attempts} times"
+            self.stop = _outage(f"{count}, the last with", problem)
+
+
+def _outage(how: str, problem: Problem) -> Stop:
+    reason = f"the API fails: {how} {problem.error_type}: {problem.message}"
+    return Stop(reason, f"Try again later. {_GOES_ON}", 5)
 
 
 def _stopped(problem: Problem) -> Stop:

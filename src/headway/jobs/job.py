@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from headway.core.call import Call, Class, Problem
 from headway.core.engine import Engine
+from headway.core.prefix import Prefixes
 from headway.core.steps import Outcome
 from headway.drivers.aio import AioDriver
 from headway.errors import HeadwayError, JobFileError, OutputError
@@ -76,6 +77,7 @@ class Job:
         self._lookahead = (
             LOOKAHEAD if way.max_wait_s is None else 1
         )  # who waits behind our own calls is not kept waiting
+        self._prefixes = Prefixes()  # warm once a reply has started, which is later than its head
         self._waiting: Counter[str] = Counter()
         self._change = anyio.Event()
         self._serial = count(1)
@@ -100,6 +102,11 @@ class Job:
         change, self._change = self._change, anyio.Event()
         change.set()
 
+    def began(self, call: Call) -> None:
+        """A reply has started: its prefix is warm, siblings may follow."""
+        self._prefixes.started(call.estimate.prefix, self._clock())
+        self.look_again()
+
     def troubled(self, problem: Problem, *, sent: bool) -> None:
         """An attempt has failed. An API that nobody ever heard of is not there: no need to try each line on it."""
         tally = self.tally
@@ -108,6 +115,9 @@ class Job:
         tally.heard += sent
         if not tally.heard and tally.unheard >= UNHEARD:
             self.stop(Stop.unreachable(problem))
+        self._ending.failed(problem, self._clock())
+        if self._ending.stop is not None:
+            self.stop(self._ending.stop)
 
     async def run(self, driver: AioDriver) -> Stop | None:
         """Run every line that has no result yet."""
@@ -139,7 +149,7 @@ class Job:
             self._waiting[kind.pool] += 1
             call = self._call(checked)
             if kind.prefix:
-                self.engine.prefixes.go(kind.prefix, call.id, self._clock())
+                self._prefixes.go(kind.prefix, call.id, self._clock())
             calls.start_soon(self._one, call, kind, driver)
             await anyio.lowlevel.checkpoint()
 
@@ -147,7 +157,7 @@ class Job:
         return self._waiting[pool] < self._lookahead
 
     def _kind_may(self, kind: Kind) -> bool:
-        return not (kind.prefix and self.engine.prefixes.is_warming(kind.prefix, self._clock()))
+        return not (kind.prefix and self._prefixes.is_warming(kind.prefix, self._clock()))
 
     def _read(self, number: int) -> Checked:
         """Read and check a line once more: it must be the one that was scanned."""
@@ -196,7 +206,7 @@ class Job:
                 self._finish(await driver.run(call, admitted, waits))
                 await self._write_waiting()
         finally:
-            self.engine.prefixes.failed(kind.prefix, call.id)
+            self._prefixes.failed(kind.prefix, call.id)
             admitted()
 
     def _finish(self, outcome: Outcome) -> None:

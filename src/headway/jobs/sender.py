@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from headway.core.call import Fault, Problem, Usage
+from headway.core.call import Call, Fault, Problem, Usage
 from headway.core.ports import Provider
 from headway.core.steps import Reply, Ticket
 from headway.drivers.turnstile import Watch
@@ -25,8 +25,8 @@ MEMORY = 0.98
 class Listener(Protocol):
     """Who wants to know how attempts fare, before their calls are over."""
 
-    def look_again(self) -> None:
-        """The head of a reply is in: a shared prefix may be warm now."""
+    def began(self, call: Call) -> None:
+        """The reply has started: what it wrote to the prompt cache can be read from now on."""
 
     def troubled(self, problem: Problem, *, sent: bool) -> None:
         """An attempt has failed. `sent`: something of it had left, so somebody is there."""
@@ -69,11 +69,11 @@ class WireSender:
             kind = reply.headers.get("content-type", "").lower()
             if reply.status == 200 and kind.startswith("text/event-stream"):
                 return await self._stream(ticket, reply, watch, began)
-            return await self._whole(reply, watch, began)
+            return await self._whole(ticket, reply, watch, began)
         finally:
             await reply.close()
 
-    async def _whole(self, reply: WireReply, watch: Watch, began: float) -> Reply:
+    async def _whole(self, ticket: Ticket, reply: WireReply, watch: Watch, began: float) -> Reply:
         headers, status = reply.headers, reply.status
         try:
             body = await reply.read()
@@ -86,7 +86,8 @@ class WireSender:
             if message is None:
                 problem = Problem(Fault.FAILED, MALFORMED_REPLY, "the reply is no message", status)
         watch.headed(self._provider.read_limits(headers), ok=problem is None)
-        self._listener.look_again()
+        if problem is None:
+            self._listener.began(ticket.call)
         took = self._clock() - began
         usage = self._provider.read_usage(body) if problem is None else None
         return Reply(status, headers, message, usage, problem, took, took)
@@ -94,15 +95,17 @@ class WireSender:
     async def _stream(self, ticket: Ticket, reply: WireReply, watch: Watch, began: float) -> Reply:
         headers = reply.headers
         watch.headed(self._provider.read_limits(headers), ok=True)
-        self._listener.look_again()
         parser, builder = Parser(), MessageBuilder()
         first: float | None = None
-        produced = 0.0
+        produced, has_begun = 0.0, False
         problem: Problem | None = None
         try:
             async for chunk in reply:
                 for event in parser.feed(chunk):
                     builder.feed(event.name, event.data)
+                if builder.started and not has_begun:
+                    has_begun = True
+                    self._listener.began(ticket.call)
                 if builder.produced_chars:
                     first = first if first is not None else self._clock() - began
                     produced = builder.produced_chars * self._tokens / self._characters
