@@ -258,10 +258,6 @@ async def test_a_call_cancelled_between_admission_and_sending_gives_its_ticket_b
     nothing_is_left(engine, written)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="leave() settles with a usage of no model, whose cost nobody knows, so the most it could be is spent",
-)
 async def test_money_held_for_a_call_that_was_never_sent_comes_back() -> None:
     scope, gate = anyio.CancelScope(), anyio.Event()
     written = Written(lambda entry: scope.cancel() if entry.attempt_id == "first-1" else None)

@@ -167,9 +167,6 @@ def test_the_same_seed_is_the_same_run() -> None:
     assert runs[0] == runs[1]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a settled call pumps its own pool only: what waits in another one is lost"
-)
 def test_a_place_in_flight_that_comes_free_in_one_pool_is_used_by_another() -> None:
     plenty = tuple(
         Limit(unit, 6e9, burst=6e9) for unit in (Unit.REQUESTS, Unit.INPUT_TOKENS, Unit.OUTPUT_TOKENS)

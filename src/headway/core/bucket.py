@@ -106,8 +106,12 @@ class Bucket:
     def wait(self, need: float, now: float) -> float:
         """Seconds until a call that needs `need` may go; 0: now."""
         self.refill(now)
-        short = min(need, self.open_capacity) + self.rate * self.guard_s - self.level
-        return short / self.rate if short > 1e-9 * self.rate else 0.0
+        room = self.capacity - self.spare
+        if need > room:
+            need = room if room > 0.0 else 0.0
+        rate = self.rate
+        short = need + rate * self.guard_s - self.level
+        return short / rate if short > 1e-9 * rate else 0.0
 
     def charge(self, amount: float, now: float) -> Belief:
         """Take `amount` now: after `wait` said 0, or for what has happened anyway."""
@@ -120,7 +124,7 @@ class Bucket:
 
     def give(self, amount: float) -> None:
         """The provider gives `amount` back now. (`shift` is for what was true all the time, and is learnt late.)"""
-        self.level = min(self.level + amount, self.open_capacity)
+        self.level = min(self.level + amount, self.open_capacity + self.rate * self.guard_s)
         self._given += amount
 
     def shift(self, amount: float) -> None:
@@ -135,13 +139,17 @@ class Bucket:
             self.spare = spare = spare - locked
             amount += locked
         level = self.level + amount
-        if level > capacity - spare:
-            level = capacity - spare if capacity > spare else 0.0
+        full = (capacity - spare if capacity > spare else 0.0) + self.rate * self.guard_s
+        if level > full:
+            level = full
         self.level = level
-        self._shift += level + spare - (before if before < capacity else capacity)
+        after = level + spare
+        self._shift += (after if after < capacity else capacity) - (before if before < capacity else capacity)
 
     def confirm(self, took: float, now: float) -> None:
         """The provider admitted a call that took `took`: unlock as much again, at a bounded pace."""
+        if self.spare <= 0.0:
+            return
         may = self.rate * DRAW * min(now - self._unlocked_at, 0.5)
         unlocked = max(min(self.spare, took, may), 0.0)
         self.spare -= unlocked

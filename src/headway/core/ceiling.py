@@ -33,10 +33,13 @@ class Ceiling:
 
     def wait(self, now: float) -> float:
         """Seconds until a place may be free; 0: now, infinity: when a call in flight ends."""
-        if now < self._closed_until:
-            return self._closed_until - now
-        if self._overloads >= OVERLOADS_THAT_CLOSE and self.in_flight:
-            return float("inf")
+        if self._overloads >= OVERLOADS_THAT_CLOSE:
+            if now < self._closed_until:
+                return self._closed_until - now
+            if self.in_flight:
+                return float("inf")
+        if self.adaptive is None and self.most is None:
+            return 0.0
         return 0.0 if self.in_flight + 1 <= self.height else float("inf")
 
     def enter(self) -> None:

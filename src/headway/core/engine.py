@@ -27,7 +27,10 @@ from headway.core.steps import Reply, Ticket
 from headway.errors import BudgetExceeded, HeadwayError, WouldWaitTooLong
 
 PROGRESS_TOKENS = 64  # of output, that are told to the meters at once
-LOOK_FIRST, LOOK_AGAIN = 0.75, 1.5  # a running call's length is guessed anew at this share of the guess, then so on
+LOOK_FIRST, LOOK_AGAIN = (
+    0.75,
+    1.5,
+)  # a running call's length is guessed anew at this share of the guess, then so on
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +211,9 @@ class Engine:
         if not running.headed or problem is not None:
             self.prefixes.failed(call.estimate.prefix, call.id)
         if self.budget is not None:
-            cost = self._cost(usage, ticket.at_ns) if self._cost else None
-            self.budget.settle(ticket.worst_cost, ticket.worst_cost if cost is None else cost)
+            cost = self._cost(usage, ticket.at_ns) if self._cost and reply.sent else None
+            unknown = ticket.worst_cost if reply.sent else 0
+            self.budget.settle(ticket.worst_cost, unknown if cost is None else cost)
         pool.look(now)
 
     def _give_back(self, running: _Running, usage: Usage, now: float, *, requests: float) -> None:
@@ -290,9 +294,11 @@ class Engine:
 
     def _cost_of(self, ticket: Ticket) -> float:
         """A call in seconds of the limit that it draws on most: what the line charges for it."""
-        holds = self._running[ticket.id].holds
-        limits = self.store.limits(ticket.call.identity.pool or "")
-        return max((holds[limit.unit].need / limit.rate for limit in limits), default=1.0)
+        holds, cost = self._running[ticket.id].holds, 0.0
+        for limit in self.store.limits(ticket.call.identity.pool or ""):
+            seconds = holds[limit.unit].need * limit.period_s / limit.amount
+            cost = seconds if seconds > cost else cost
+        return cost or 1.0
 
     def _wait(
         self, pool: Pool, place: Place, why: str, wait_s: float, level: float, now: float, limit: str = ""

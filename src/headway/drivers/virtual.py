@@ -142,7 +142,8 @@ class VirtualDriver:
                     return
                 case Settle(ticket, reply, usage, estimated):
                     self.engine.settle(ticket, reply, usage, estimated, self.now)
-                    self._pump_pool(ticket.call.identity.pool or "")
+                    for name in [name for name, pool in self.engine.pools.items() if len(pool.line)]:
+                        self._pump_pool(name)  # a place in flight or money came free, for calls of any pool
                 case Record(entry):
                     if self._record:
                         self._record(entry)
