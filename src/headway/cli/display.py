@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
@@ -19,6 +19,7 @@ from headway.jobs.view import LimitView, View
 
 TERMINAL_EVERY_S, PLAIN_EVERY_S = 0.2, 5.0
 FIRST_AFTER_S = 1.0
+NARROW = 76  # columns; below, only the most important is shown
 
 
 class ScanDisplay:
@@ -111,10 +112,10 @@ def draw(view: View, width: int) -> RenderableType:
     head = Table.grid(padding=(0, 1))
     head.add_row(
         ProgressBar(total=max(view.total, 1), completed=view.done, width=bar),
-        Text(f"{view.done:,} of {view.total:,}", style="bold"),
-        Text(f"{view.failed:,} failed", style="red") if view.failed else Text(""),
-        Text(f"{view.in_flight:,} in flight", style="cyan"),
-        Text(_left(view)),
+        Text(f"{view.done:,} of {view.total:,}", style="bold", no_wrap=True),
+        Text(f"{view.failed:,} failed", style="red", no_wrap=True) if view.failed else Text(""),
+        Text(f"{view.in_flight:,} in flight" if width >= NARROW else "", style="cyan", no_wrap=True),
+        Text(_left(view), no_wrap=True),
     )
     money = Text.assemble(
         ("tokens ", "dim"),
@@ -124,29 +125,33 @@ def draw(view: View, width: int) -> RenderableType:
         f"${view.usd:,.2f}",
         ("" if view.expected_usd is None else f" of about ${view.expected_usd:,.2f}", "dim"),
         (f"   {view.rate_limited:,} refused", "yellow") if view.rate_limited else "",
+        no_wrap=width >= NARROW,
+        overflow="ellipsis",
     )
     limits = Table.grid(padding=(0, 1))
     for limit in view.limits:
-        limits.add_row(*_limit_row(limit, bar))
+        limits.add_row(*_limit_row(limit, bar, width))
     rows: list[RenderableType] = [head, money, limits]
     if view.waits_for:
-        rows.append(Text(f"next call waits for: {view.waits_for}", style="yellow"))
+        rows.append(Text(f"next call waits for: {view.waits_for}", style="yellow", no_wrap=True))
     if view.note:
-        rows.append(Text(view.note, style="red", overflow="ellipsis", no_wrap=True))
+        rows.append(Text(visible(view.note), style="red", overflow="ellipsis", no_wrap=True))
     return Group(*rows)
 
 
-def _limit_row(limit: LimitView, width: int) -> tuple[RenderableType, ...]:
-    full = Text("learning") if limit.fullness is None else Text(f"{limit.fullness:4.0%} left", style="dim")
+def _limit_row(limit: LimitView, bar: int, width: int) -> tuple[RenderableType, ...]:
+    full = "learning" if limit.fullness is None else f"{limit.fullness:4.0%} left"
     shown = ProgressBar(
         total=1.0,
         completed=limit.fullness or 0.0,
-        width=max(8, width // 2),
+        width=max(8, bar // 2),
         complete_style="green" if not limit.binds else "yellow",
         finished_style="green",
     )
-    binds = Text("binds", style="yellow") if limit.binds else Text("")
-    return Text(f"{limit.name:>26}"), shown, full, Text(f"{limit.share_used:4.0%} of quota used"), binds
+    used = f"{limit.share_used:4.0%} of quota used" if width >= NARROW else ""
+    binds = Text("binds" if limit.binds else "", style="yellow", no_wrap=True)
+    name = Text(f"{limit.name:>26}", no_wrap=True, overflow="ellipsis")
+    return name, shown, Text(full, style="dim", no_wrap=True), Text(used, no_wrap=True), binds
 
 
 def plain(view: View) -> str:
@@ -167,7 +172,7 @@ def plain(view: View) -> str:
     if view.waits_for:
         parts.append(f"waits for {view.waits_for}")
     if view.note:
-        parts.append(view.note)
+        parts.append(visible(view.note))
     return ", ".join(parts)
 
 
@@ -198,37 +203,55 @@ def short(amount: float) -> str:
 
 def show_summary(summary: Mapping[str, Any], console: Console) -> None:
     """The summary for people."""
-    tokens = summary["tokens"]
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", justify="right")
-    failed = f", [red]{summary['errored']:,} errored[/]" if summary["errored"] else ""
-    already = f", {summary['already_done']:,} done before" if summary["already_done"] else ""
-    left = f", [yellow]{summary['left']:,} left[/]" if summary["left"] else ""
-    table.add_row("calls", f"[bold]{summary['succeeded']:,} succeeded[/]{failed}{already}{left}")
-    table.add_row(
-        "attempts", f"{summary['attempts']:,}, {summary['rate_limited']:,} refused by a limit (429)"
-    )
-    cache = tokens["cache_read"] + tokens["cache_write_5m"] + tokens["cache_write_1h"]
-    cached = f", {short(tokens['cache_read'])} read from cache" if cache else ""
-    table.add_row("tokens", f"{short(tokens['input'])} in{cached}, {short(tokens['output'])} out")
-    unpriced = (
-        f" and {summary['unpriced_attempts']:,} attempts of unknown price"
-        if summary["unpriced_attempts"]
-        else ""
-    )
-    table.add_row("cost", f"${summary['cost_usd']:,.4f}{unpriced}")
-    table.add_row("time", clock(summary["elapsed_s"]))
-    for limit in summary["limits"]:
-        name = limit["unit"].replace("_", " ")
-        table.add_row(
-            name,
-            f"{limit['share_used']:.0%} of {limit['amount']:,.0f} a minute used, bound for {clock(limit['bound_s'])}",
-        )
-    table.add_row("results", summary["output"])
+    for name, what in _rows(summary):
+        table.add_row(name, what)
     console.print(table)
     for kind, count in summary["errors"].items():
-        console.print(f"  [red]{count:,} × {kind}[/]")
+        console.print(Text(f"  {count:,} × {visible(kind)}", style="red"))
     if summary["stopped"]:
-        console.print(f"[bold yellow]stopped:[/] {summary['stopped']['reason']}")
-        if summary["stopped"]["hint"]:
-            console.print(f"[bold]hint:[/] {summary['stopped']['hint']}")
+        stopped = summary["stopped"]
+        console.print(Text.assemble(("stopped: ", "bold yellow"), visible(stopped["reason"])), soft_wrap=True)
+        if stopped["hint"]:
+            console.print(Text.assemble(("hint: ", "bold"), visible(stopped["hint"])), soft_wrap=True)
+    elif summary["errored"] or summary["already_errored"]:
+        hint = "what is errored can be run again with --retry-errored"
+        console.print(Text.assemble(("hint: ", "bold"), hint), soft_wrap=True)
+
+
+def _rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, Text]]:
+    done, tokens = [(f"{summary['succeeded']:,} succeeded", "bold")], summary["tokens"]
+    for key, words, style in (
+        ("errored", "errored", "red"),
+        ("already_done", "done before", ""),
+        ("left", "left", "yellow"),
+    ):
+        done += [(", ", ""), (f"{summary[key]:,} {words}", style)] if summary[key] else []
+    yield "calls", Text.assemble(*done)
+    yield "attempts", Text(f"{summary['attempts']:,}, {summary['rate_limited']:,} refused by a limit (429)")
+    written = tokens["cache_write_5m"] + tokens["cache_write_1h"]
+    cached = [f"{short(tokens['cache_read'])} read from cache"] if tokens["cache_read"] else []
+    cached += [f"{short(written)} written to it"] if written else []
+    counts = [f"{short(tokens['input'])} in", *cached, f"{short(tokens['output'])} out"]
+    yield "tokens", Text(", ".join(counts))
+    cost = f"${summary['cost_usd']:,.4f}"
+    if summary["cost_before_usd"]:
+        cost += f", after ${summary['cost_before_usd']:,.4f} in earlier runs"
+    if summary["unpriced_attempts"]:
+        cost += f", and {summary['unpriced_attempts']:,} attempts of unknown price"
+    if summary["estimated_attempts"]:
+        cost += f", {summary['estimated_attempts']:,} broken attempts estimated"
+    yield "cost", Text(cost)
+    yield "time", Text(clock(summary["elapsed_s"]))
+    for limit in summary["limits"]:
+        period = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}.get(limit["period_s"])
+        per = f"a {period}" if period else f"in {limit['period_s']:g} s"
+        used = f"{limit['share_used']:.0%} of {limit['amount']:,.0f} {per} used"
+        yield limit["unit"].replace("_", " "), Text(f"{used}, bound for {clock(limit['bound_s'])}")
+    yield "results", Text(visible(summary["output"]), overflow="fold")
+
+
+def visible(text: str) -> str:
+    """What others wrote, without anything that a terminal would obey."""
+    return "".join(character if character.isprintable() else "�" for character in text)

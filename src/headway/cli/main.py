@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from headway import __version__
+from headway.cli.display import visible
 from headway.cli.emulate import emulate
 from headway.cli.run import run as run_job
 from headway.cli.run import with_profile
@@ -85,6 +86,10 @@ def _unknown(error: BaseException) -> HeadwayError:
 
 def _say(error: HeadwayError) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(Text.assemble(("error: ", "bold red"), str(error)))
+    console.print(Text.assemble(("error: ", "bold red"), _visible(str(error))))
     if error.hint:
-        console.print(Text.assemble(("hint: ", "bold"), error.hint))
+        console.print(Text.assemble(("hint: ", "bold"), _visible(error.hint)))
+
+
+def _visible(text: str) -> str:
+    return "\n".join(visible(line) for line in text.split("\n"))

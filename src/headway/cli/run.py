@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from headway.assemble import build
-from headway.cli.display import Display, ScanDisplay, show_summary
+from headway.cli.display import Display, ScanDisplay, show_summary, visible
 from headway.cli.files import is_text, open_job
 from headway.config import Config, load
 from headway.core.limit import parse_duration
@@ -197,7 +197,7 @@ def _go(door: Door, size: int, as_json: bool) -> int:
         index = door.look(scanning.show)
     if index.bad_count:
         report = bad_report(index, door.options.name).replace("; nothing was sent", "")
-        console.print(Text(report, style="yellow"))
+        console.print(Text("\n".join(map(visible, report.split("\n"))), style="yellow"), soft_wrap=True)
     if door.tally.before:
         console.print(f"{door.tally.before:,} of {door.tally.total:,} lines have results already; going on.")
     with Display(console, plain_lines=to_terminal) as display:

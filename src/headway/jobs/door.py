@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import anyio
 
 from headway.assemble import Parts, open_ledger
+from headway.core.forecast import Lengths
 from headway.core.retry import Retry
 from headway.drivers.aio import AioDriver
 from headway.errors import ConfigError, JobFileError, OutputError
@@ -77,6 +78,7 @@ class Door:
         self._order = Order(index.take_cells(record.done))
         tally.total = tally.before + tally.bad + self._order.left
         tally.input_left = index.input_tokens * self._order.left / max(index.good_count, 1)
+        tally.likely_output = self._order.likely_output(lambda most: Lengths().expect(most).mean)
         return index
 
     def _open(self) -> BinaryIO:

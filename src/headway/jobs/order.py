@@ -60,6 +60,11 @@ class Order:
             heapq.heapify(heap)
         self.left = sum(len(cell.lines) for cell in self._cells)
 
+    def likely_output(self, of: Callable[[float], float]) -> float:
+        """The mean over all lines of what `of` says for their `max_tokens` (to the nearest octave)."""
+        total = sum(len(cell.lines) * of(0.75 * 2.0**cell.kind.most_octave) for cell in self._cells)
+        return total / max(self.left, 1)
+
     def next(
         self, pool_may: Callable[[str], bool], kind_may: Callable[[Kind], bool]
     ) -> tuple[int, Kind] | None:

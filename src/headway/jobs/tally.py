@@ -30,6 +30,7 @@ class Tally:
     ended_at: float = 0.0
     errors: Counter[str] = field(default_factory=Counter)
     input_left: float = 0.0
+    likely_output: float = 0.0  # tokens of a reply, as far as `max_tokens` tells, until replies do
     heard: int = 0  # replies of any kind
     unheard: int = 0  # attempts in a row that got no connection
     trouble: str = ""  # the last thing that made an attempt fail

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 from headway.core.call import Unit
 from headway.core.engine import Engine
-from headway.core.forecast import Lengths
 from headway.jobs.job import Job
 from headway.jobs.summary import binding
 from headway.jobs.tally import Tally
 
-TYPICAL_MOST = 4096
-ENOUGH_REPLIES = 5
+ENOUGH_REPLIES, ENOUGH_FOR_PACE = 5, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ def look(job: Job, now: float) -> View:
     answered = tally.succeeded
     sent_in = sum(tally.tokens[name] for name in ("input", "cache_read", "cache_write_5m", "cache_write_1h"))
     sent_out = tally.tokens["output"]
-    mean_out = sent_out / answered if answered >= ENOUGH_REPLIES else Lengths().expect(TYPICAL_MOST).mean
+    mean_out = sent_out / answered if answered >= ENOUGH_REPLIES else tally.likely_output
     usd = tally.nanousd / 1e9
     return View(
         total=tally.total,
@@ -89,7 +87,7 @@ def _left_s(tally: Tally, engine: Engine, left: int, mean_out: float, now: float
             need = needs.get(level.limit.unit, 0.0) - max(level.content, 0.0)
             by_limit = max(by_limit, need / level.limit.rate)
     answered = tally.succeeded + tally.errored
-    if not answered:
+    if answered < ENOUGH_FOR_PACE:
         return by_limit or None
     by_pace = (now - tally.began_at) / answered * left
     return max(by_limit, min(by_pace, 2.0 * by_limit) if by_limit else by_pace)
