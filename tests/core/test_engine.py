@@ -250,7 +250,6 @@ def test_a_call_that_may_not_wait_goes_if_it_need_not() -> None:
     assert go(engine, a_call("2", deadline=1001.0), 1001.0)
 
 
-@pytest.mark.xfail(strict=True, reason="pump() lets the head go before it looks at who is overdue")
 def test_a_call_is_not_sent_after_its_time_is_up_although_there_is_room_now() -> None:
     engine = make(most_in_flight=1)
     first = go(engine, a_call("1"))
@@ -260,6 +259,18 @@ def test_a_call_is_not_sent_after_its_time_is_up_although_there_is_room_now() ->
     pumped = pump(engine, 1010.0)
     assert not pumped.admitted
     assert [place.call.id for place, _ in pumped.refused] == ["2"]
+
+
+def test_a_call_whose_time_is_up_at_this_very_moment_is_refused_now_and_not_asked_for_again_at_once() -> None:
+    """Where time is virtual, a driver that asks again in no time asks for ever."""
+    engine = drained()
+    engine.join(a_call("patient"), 1, 1000.0)
+    engine.join(a_call("hasty", max_wait_s=5.0), 1, 1000.0)
+    pump(engine, 1000.0)
+    pumped = pump(engine, 1005.0)
+    assert [place.call.id for place, _ in pumped.refused] == ["hasty"]
+    assert pumped.ask_again_s is not None
+    assert pumped.ask_again_s > 0.0
 
 
 @pytest.mark.parametrize("now", [1000.0, 0.0])
@@ -350,6 +361,8 @@ def test_a_refusal_that_names_no_limit_is_read_from_the_header_that_shows_it_use
     engine.join(a_call("2"), 1, 1001.0)
     pump(engine, 1001.0)
     assert engine.pools[POOL].waits_for == "output_tokens"
+    assert level(engine, Unit.OUTPUT_TOKENS, 1001.0).content < 0.0
+    assert level(engine, Unit.INPUT_TOKENS, 1001.0).content > 0.0
 
 
 def test_one_reply_is_headed_once() -> None:

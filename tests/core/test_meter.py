@@ -177,14 +177,14 @@ def test_less_certain_calls_keep_more_back() -> None:
 
 
 def test_what_is_kept_back_grows_with_the_root_of_the_calls_and_not_with_their_number() -> None:
-    """Hold for the sum, not the sum of the holds: 60 calls of deviation 300 keep back much less than 60 x 300."""
-    meter = output_meter(1e6)
+    """Hold for the sum, not the sum of the holds: of 60 calls, each 300 off, the sum is 2,300 off and not 18,000."""
+    meter = output_meter(20_000.0)
     now = opened(meter)
     for _ in range(60):
-        meter.confirm(meter.take(Hold(200.0, 300.0**2, 4096.0), now), now)
-    left = meter.pace.content
-    assert meter.wait(Hold(left - 10_000.0, 0.0, 4096.0), now) == 0.0
-    assert meter.wait(Hold(left - 100.0, 0.0, 4096.0), now) > 0.0
+        meter.confirm(meter.take(Hold(200.0, 300.0**2, 1000.0), now), now)
+    assert meter.pace.content == pytest.approx(8000.0)
+    assert meter.wait(Hold(5000.0, 0.0, 5000.0), now) == 0.0
+    assert meter.wait(Hold(7000.0, 0.0, 7000.0), now) > 0.0
 
 
 def test_max_tokens_costs_nothing_where_output_is_charged_as_produced() -> None:

@@ -184,15 +184,17 @@ class Bucket:
         below: float,
         above: float,
         gain: float = 0.0,
+        took: float = 0.0,
     ) -> None:
         """Correct the content by a reading, beyond what `below` and `above` explain (rounding, calls in flight).
 
         What they explain is corrected by `gain` of it, so that a small constant error does not stay. A bucket
-        of unknown size is believed to hold what it has shown to hold, up to one period's amount.
+        of unknown size is believed to hold what it has shown to hold, up to one period's amount: what remains, and
+        what the call `took`.
         """
         off = self.surprise(then, remaining)
         if self.limit.burst is None:
-            self.capacity = max(self.capacity, min(self._top, remaining - self.overstated - rounding))
+            self.capacity = max(self.capacity, min(self._top, remaining + took - self.overstated - rounding))
         above += max(
             self._given - then.given, 0.0
         )  # which may have come before the call had arrived, or after

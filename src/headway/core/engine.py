@@ -130,6 +130,9 @@ class Engine:
         admitted: list[tuple[Place, Ticket]] = []
         refused: list[tuple[Place, HeadwayError]] = []
         ask_again: float | None = None
+        for late in pool.line.overdue(now):
+            pool.line.leave(late)
+            refused.append((late, _too_long(pool.waits_for or "its turn", 0.0, 0.0)))
         while (place := pool.line.head()) is not None:
             ticket = self._admit(pool, place, now, at_ns)
             if isinstance(ticket, Ticket):
@@ -145,9 +148,6 @@ class Engine:
             break
         else:
             pool.waits_for = ""
-        for late in pool.line.overdue(now):
-            pool.line.leave(late)
-            refused.append((late, _too_long(pool.waits_for or "its turn", 0.0, 0.0)))
         due = pool.line.next_overdue
         if due is not None and len(pool.line):
             ask_again = max(due - now, 0.0) if ask_again is None else min(ask_again, max(due - now, 0.0))

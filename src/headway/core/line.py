@@ -82,7 +82,7 @@ class Line:
     def overdue(self, now: float) -> list[Place]:
         """Who may not wait any longer."""
         late = []
-        while self._ends and (self._ends[0][2].is_out or self._ends[0][0] <= now):
+        while self._ends and (self._ends[0][2].is_out or self._ends[0][0] < now):
             place = heappop(self._ends)[2]
             if not place.is_out:
                 late.append(place)

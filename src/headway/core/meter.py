@@ -22,6 +22,7 @@ from headway.core.limit import Limit
 
 INPUT_CERTAINTY = 2.0  # standard deviations of the calls in flight that are kept back
 OUTPUT_CERTAINTY = 1.0  # less, because output comes late: what is promised is mostly still there
+PROMISED_AT_LEAST = 0.5  # of a bucket must be promised to nobody before a call goes that takes more than that
 KEPT_AT_MOST = 0.25  # of a bucket, however uncertain: or a small one would never be used
 READING_GAIN = 0.1  # of a difference that rounding and calls in flight can explain, how much is believed
 READINGS_THAT_TELL = 4  # how output is charged is not believed on less
@@ -109,6 +110,7 @@ class StartMeter:
                 below=tolerance,
                 above=tolerance,
                 gain=READING_GAIN,
+                took=mark.hold.need,
             )
 
     def refuse(
@@ -164,7 +166,8 @@ class OutputMeter:
             return max(self.pace.wait(hold.need, now), self.reserved.wait(hold.most, now))
         kept = OUTPUT_CERTAINTY * sqrt(self._variance + hold.variance)
         kept = min(kept, KEPT_AT_MOST * self.pace.capacity)
-        wait = self.pace.wait(hold.need + kept, now)
+        # Half a bucket of promises is enough to go on: the rest is slack for the time in which another limit binds.
+        wait = self.pace.wait(min(hold.need + kept, PROMISED_AT_LEAST * self.pace.capacity), now)
         if self.content.capacity > 0:
             wait = max(wait, self.content.wait(0.0, now))
         return wait
