@@ -130,9 +130,7 @@ class Engine:
         admitted: list[tuple[Place, Ticket]] = []
         refused: list[tuple[Place, HeadwayError]] = []
         ask_again: float | None = None
-        for late in pool.line.overdue(now):
-            pool.line.leave(late)
-            refused.append((late, _too_long(pool.waits_for or "its turn", 0.0, 0.0)))
+        self._refuse_overdue(pool, pool.line.overdue(now), refused)
         while (place := pool.line.head()) is not None:
             ticket = self._admit(pool, place, now, at_ns)
             if isinstance(ticket, Ticket):
@@ -148,10 +146,18 @@ class Engine:
             break
         else:
             pool.waits_for = ""
+        self._refuse_overdue(pool, pool.line.overdue(now, at_once=True), refused)
         due = pool.line.next_overdue
         if due is not None and len(pool.line):
             ask_again = max(due - now, 0.0) if ask_again is None else min(ask_again, max(due - now, 0.0))
         return Pumped(tuple(admitted), tuple(refused), ask_again)
+
+    def _refuse_overdue(
+        self, pool: Pool, late: Sequence[Place], refused: list[tuple[Place, HeadwayError]]
+    ) -> None:
+        for place in late:
+            pool.line.leave(place)
+            refused.append((place, _too_long(pool.waits_for or "its turn", 0.0, 0.0)))
 
     def headed(self, ticket: Ticket, readings: Sequence[Reading], now: float, *, ok: bool) -> None:
         """The head of the reply is in: what the headers say, and that the call was admitted if `ok`."""

@@ -79,10 +79,12 @@ class Line:
             self._order += 1
             heappush(self._ends, (place.give_up_at, self._order, place))
 
-    def overdue(self, now: float) -> list[Place]:
-        """Who may not wait any longer."""
+    def overdue(self, now: float, *, at_once: bool = False) -> list[Place]:
+        """Whose time was up before `now`; with `at_once`, also whose time is up at this very moment."""
         late = []
-        while self._ends and (self._ends[0][2].is_out or self._ends[0][0] < now):
+        while self._ends and (
+            self._ends[0][2].is_out or self._ends[0][0] < now or (at_once and self._ends[0][0] == now)
+        ):
             place = heappop(self._ends)[2]
             if not place.is_out:
                 late.append(place)
