@@ -42,7 +42,7 @@ def default_path() -> Path:
 
 
 class NoLedger:
-    """Keeps nothing: `--no-ledger`."""
+    """Keeps nothing: `--ledger none`."""
 
     problem: str | None = None
 
