@@ -15,11 +15,13 @@ from headway.errors import ConfigError, InputError
 from headway.ledger.price import Prices
 from headway.ledger.sqlite import NoLedger, SqliteLedger, default_path
 from headway.providers.anthropic import Anthropic
-from headway.providers.catalog import Catalog
+from headway.providers.catalog import SURE, Catalog
 from headway.stores.memory import MemoryStore
 from headway.wire.request import Origin
 
-WORST_INPUT = 1.25  # how far a prompt may be above its estimate, for what it may cost at most
+WORST_INPUT = (
+    1.25  # how far a prompt may be above its estimate, for what it may cost at most; or three deviations
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,9 @@ def build(config: Config, wall: Callable[[], int]) -> Parts:
 
     def worst(call: Call, input_tokens: float) -> int:
         estimate = call.estimate
-        prompt = round(input_tokens * WORST_INPUT)
-        written = min(prompt, round(estimate.cacheable_tokens * WORST_INPUT))
+        above = max(WORST_INPUT, 1.0 + SURE * estimate.error)
+        prompt = round(input_tokens * above)
+        written = min(prompt, round(estimate.cacheable_tokens * above))
         usage = Usage(
             input_tokens=prompt - written,
             cache_write_1h_tokens=written,

@@ -109,7 +109,9 @@ def test_another_file_put_in_its_place_does_no_harm(tmp_path: Path) -> None:
         assert index.read(0) == line("a")
 
 
-def test_lines_that_share_no_prefix_do_not_fill_the_memory_with_cells(scanned: Callable[[bytes], Index]) -> None:
+def test_lines_that_share_no_prefix_do_not_fill_the_memory_with_cells(
+    scanned: Callable[[bytes], Index],
+) -> None:
     count = 3 * PREFIXES_KEPT
     lonely = b"\n".join(line(f"a{n}", prefix=f"p{n}") for n in range(count))
     shared = b"\n".join(line(f"b{n}", prefix="shared") for n in range(50))

@@ -26,7 +26,9 @@ def problem(value: object, defaults: Defaults = NONE) -> str:
 
 
 def test_parameters_go_out_byte_for_byte_as_they_stand_in_the_file() -> None:
-    data = b'{"custom_id":"a","params":{"model":"m","max_tokens":5,"stream":false,"messages":[{"role":"user","content":"H\\u0069"}], "x" : 1.50}}'
+    messages = b'"messages":[{"role":"user","content":"H\\u0069"}]'
+    params = b'{"model":"m","max_tokens":5,"stream":false,%b, "x" : 1.50}' % messages
+    data = b'{"custom_id":"a","params":%b}' % params
     line = read(data)
     assert line.body(stream=False) == (
         b'{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"H\\u0069"}],"x":1.50}'

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from headway.jobs.order import Cell, Kind, Order
 
 
-def cell(lines: range | list[int], *, pool: str = "p", prefix: str = "", octave: int = 5, most: int = 7) -> Cell:
+def cell(
+    lines: range | list[int], *, pool: str = "p", prefix: str = "", octave: int = 5, most: int = 7
+) -> Cell:
     return Cell(Kind(pool, "m", prefix, octave, most), array("I", lines))
 
 

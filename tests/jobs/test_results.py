@@ -63,7 +63,12 @@ def test_a_last_line_cut_anywhere_is_mended(tmp_path: Path, cut: int) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [GOOD + b"\0" * 4096, GOOD + b"\0" * 70 + b"\n", b"\0" * 9 + b"\n" + GOOD, GOOD[:9] + b"\0" * 99 + b"\n" + GOOD],
+    [
+        GOOD + b"\0" * 4096,
+        GOOD + b"\0" * 70 + b"\n",
+        b"\0" * 9 + b"\n" + GOOD,
+        GOOD[:9] + b"\0" * 99 + b"\n" + GOOD,
+    ],
 )
 def test_nul_bytes_of_a_power_failure_are_dropped_wherever_they_are(tmp_path: Path, content: bytes) -> None:
     results = reopened(tmp_path / "out", content)
@@ -130,7 +135,9 @@ def test_restart_forgets_results(tmp_path: Path, content: bytes) -> None:
     assert (tmp_path / "out").read_bytes() == b""
 
 
-@pytest.mark.parametrize(("place", "said"), [("folder", "not a file"), ("file/out", "cannot write"), ("loop", "cannot write")])
+@pytest.mark.parametrize(
+    ("place", "said"), [("folder", "not a file"), ("file/out", "cannot write"), ("loop", "cannot write")]
+)
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, place: str, said: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
@@ -202,6 +209,10 @@ def test_results_have_the_form_of_message_batches() -> None:
         "custom_id": "b",
         "result": {
             "type": "errored",
-            "error": {"type": "error", "error": {"type": "api_error", "message": "down"}, "request_id": "req_1"},
+            "error": {
+                "type": "error",
+                "error": {"type": "api_error", "message": "down"},
+                "request_id": "req_1",
+            },
         },
     }

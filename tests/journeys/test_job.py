@@ -112,16 +112,18 @@ def test_ctrl_c_stops_sending_lets_calls_in_flight_end_and_the_same_command_goes
 def test_a_second_ctrl_c_breaks_calls_off_and_they_are_counted_by_estimate(headway: Headway) -> None:
     write_job(headway.folder / "job.jsonl", [request(f"a{n}") for n in range(50)])
     arguments = ("run", "job.jsonl", "--json", "--concurrency", "10", "--tier", "tier-4", "--ledger", "l.db")
-    with Emulator("any/unlimited?ttft=100&ttft_sigma=0") as provider:
-        with headway.start(*arguments, url=provider.url) as process:
-            while provider.stats()["in_flight"] < 10:
-                time.sleep(0.01)
-            process.send_signal(signal.SIGINT)
-            assert process.stderr is not None
-            while "interrupted" not in process.stderr.readline():
-                pass
-            process.send_signal(signal.SIGINT)
-            out, _ = process.communicate(timeout=20)
+    with (
+        Emulator("any/unlimited?ttft=100&ttft_sigma=0") as provider,
+        headway.start(*arguments, url=provider.url) as process,
+    ):
+        while provider.stats()["in_flight"] < 10:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        while "interrupted" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
     assert process.returncode == 130
     summary = json.loads(out)
     assert (summary["attempts"], summary["estimated_attempts"], summary["left"]) == (10, 10, 50)
@@ -195,7 +197,7 @@ def test_a_disk_that_is_full_loses_nothing(headway: Headway, limit: int) -> None
         assert "cannot be written" in summary["stopped"]["reason"]
         before = results_of(output)
         assert 0 < len(before) < 100
-        saved = [path for path in headway.folder.glob("*.unsaved-*")]
+        saved = list(headway.folder.glob("*.unsaved-*"))
         rescued = {name for path in saved for name in results_of(path)}
         assert len(before) + len(rescued) == provider.stats()["completed"]
         for path in saved:
@@ -210,15 +212,17 @@ def test_a_disk_that_is_full_loses_nothing(headway: Headway, limit: int) -> None
 def test_two_processes_on_one_output_do_not_mix(headway: Headway) -> None:
     write_job(headway.folder / "job.jsonl", [request(f"a{n}") for n in range(20)])
     (headway.folder / "link.jsonl").symlink_to("job.results.jsonl")
-    with Emulator("any/unlimited?ttft=100&ttft_sigma=0") as provider:
-        with headway.start("run", "job.jsonl", url=provider.url) as first:
-            while not provider.stats()["in_flight"]:
-                time.sleep(0.01)
-            for place in ("job.results.jsonl", "link.jsonl"):
-                code, _, err = headway.run("run", "job.jsonl", "-o", place, url=provider.url)
-                assert code == 5
-                assert "another headway is writing" in err
-            first.kill()
+    with (
+        Emulator("any/unlimited?ttft=100&ttft_sigma=0") as provider,
+        headway.start("run", "job.jsonl", url=provider.url) as first,
+    ):
+        while not provider.stats()["in_flight"]:
+            time.sleep(0.01)
+        for place in ("job.results.jsonl", "link.jsonl"):
+            code, _, err = headway.run("run", "job.jsonl", "-o", place, url=provider.url)
+            assert code == 5
+            assert "another headway is writing" in err
+        first.kill()
 
 
 def test_a_file_without_readers_of_its_progress_is_run_all_the_same(headway: Headway) -> None:
@@ -260,10 +264,12 @@ def test_results_go_to_standard_output_as_they_finish_and_a_broken_pipe_ends_the
 
 def test_the_key_is_in_no_output_file_or_process_list(headway: Headway) -> None:
     write_job(headway.folder / "job.jsonl", [request(f"a{n}") for n in range(5)])
-    with Emulator("any/unlimited?ttft=1&key=another") as provider:
-        with headway.start("run", "job.jsonl", "--json", "--ledger", "l.db", url=provider.url) as process:
-            command = Path(f"/proc/{process.pid}/cmdline").read_bytes()
-            out, err = process.communicate(timeout=30)
+    with (
+        Emulator("any/unlimited?ttft=1&key=another") as provider,
+        headway.start("run", "job.jsonl", "--json", "--ledger", "l.db", url=provider.url) as process,
+    ):
+        command = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        out, err = process.communicate(timeout=30)
     assert process.returncode == 2
     assert "ANTHROPIC_API_KEY" in err + out
     written = b"".join(path.read_bytes() for path in headway.folder.iterdir())

@@ -68,7 +68,7 @@ class Display:
 
     def __init__(self, console: Console, *, plain_lines: bool = False) -> None:
         self._console = console
-        self._is_terminal = console.is_terminal and not plain_lines
+        self._is_terminal = _can_draw(console) and not plain_lines
         self._live = Live(console=console, auto_refresh=False, transient=True) if self._is_terminal else None
         self._last = ""
 
@@ -97,6 +97,10 @@ class Display:
         if line != self._last:
             _say(line)
             self._last = line
+
+
+def _can_draw(console: Console) -> bool:
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 def _say(line: str) -> None:

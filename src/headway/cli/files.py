@@ -31,14 +31,17 @@ def open_job(name: str) -> BinaryIO:
         raise InputError(f"no such file: {name}") from None
     except OSError as error:
         raise InputError(f"cannot read {name}: {error.strerror}") from None
-    return file if stat.S_ISREG(mode) else _copy(file)
+    if stat.S_ISREG(mode):
+        return file
+    with file:
+        return _copy(file)
 
 
 def _copy(source: BinaryIO) -> BinaryIO:
     try:
         copy = tempfile.TemporaryFile(prefix="headway-")  # noqa: SIM115 (the caller closes it)
         shutil.copyfileobj(source, copy)
-        copy.flush()
+        copy.seek(0)
     except OSError as error:
         raise MachineError(
             f"cannot keep a copy of the input in {tempfile.gettempdir()}: {error.strerror}"
