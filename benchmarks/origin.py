@@ -120,6 +120,7 @@ class Server:
     def take(self, api: Api, body: dict[str, Any]) -> None:
         """Decide on a request."""
         now, settings, draw = time.monotonic(), self.settings, self.settings.random.random()
+        self.quota.begin(now)
         self.requests += 1
         self.serial += 1
         request_id = f"request-id: req_{self.serial:08d}\r\n"

@@ -96,6 +96,7 @@ class Quota:
 
     def let_in(self, key: int, run: Run, now: float) -> Refusal | None:
         """Charge the call and let it in, or say why not. A refusal takes nothing."""
+        self.begin(now)
         self.advance(now)
         charge = {"requests": 1.0, "input_tokens": float(run.input), "output_tokens": self._at_start(run)}
         for unit, bucket in self.buckets.items():
@@ -110,12 +111,17 @@ class Quota:
         self._most_live = max(self._most_live, len(self._live))
         return None
 
-    def advance(self, now: float) -> None:
-        """Bring every bucket to `now`, production of the running calls included."""
+    def begin(self, now: float) -> None:
+        """The clock of the books starts with the first request, whatever becomes of it."""
         if self.first_at is None:
             self.first_at = now
             for bucket in self.buckets.values():
                 bucket.at = now
+
+    def advance(self, now: float) -> None:
+        """Bring every bucket to `now`, production of the running calls included."""
+        if self.first_at is None:
+            return
         for bucket in self.buckets.values():
             bucket.refill(now)
         charged = self.output == "produced"
