@@ -51,9 +51,12 @@ EXAMPLES = """
 
 [bold]Ctrl-C[/] stops sending and lets calls in flight end, a second one breaks them off. The same command goes on.
 
-[bold]Exit codes[/]  0 all succeeded · 1 some results are errors · 2 the input, a setting or the key is wrong ·
-3 a limit, the budget or the provider's spend cap stopped it · 5 the disk or the network did ·
-70 a mistake in headway · 130 Ctrl-C, 143 SIGTERM, 141 nobody reads standard output.
+[bold]Exit codes[/]
+  0  all succeeded          1  some results are errors
+  2  the input, a setting or the key is wrong
+  3  a limit, the budget or the provider's spend cap stopped it
+  5  the disk or the network stopped it
+  70 a mistake in headway   130 Ctrl-C   143 SIGTERM   141 nobody reads standard output
 After 3, 5, 130 and 143 the same command goes on.
 """
 
