@@ -128,6 +128,19 @@ def test_a_call_that_cannot_go_in_time_is_refused_in_the_same_moment() -> None:
     nothing_is_left(driver.engine)
 
 
+def test_a_call_behind_the_head_whose_time_is_up_is_refused_then() -> None:
+    rules = replace(RULES, requests=6.0, burst_s=10.0)
+    work = some(3)
+    driver = a_driver(work, rules)
+    for call in (*work.calls[:2], replace(work.calls[2], max_wait_s=0.5)):
+        driver.start(call, at=16.0)
+    driver.run(iter(()))
+    refused = next(outcome for outcome in driver.outcomes if outcome.call.id == "2")
+    assert isinstance(refused.error, WouldWaitTooLong)
+    assert len(driver.outcomes) == 3
+    nothing_is_left(driver.engine)
+
+
 def test_attempts_are_recorded_as_by_the_other_drivers() -> None:
     work, records = job("short", 30), list[OpenEntry | Entry]()
     rules = replace(RULES, overloaded=0.3)
