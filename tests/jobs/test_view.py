@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
 from headway.assemble import build
@@ -93,3 +94,11 @@ def test_the_summary_names_each_limit_and_how_much_of_it_was_used(job: Job) -> N
         None,
     )
     json.dumps(summary)
+
+
+def test_calls_that_wait_for_another_try_are_said_to_be_what_is_waited_for(job: Job) -> None:
+    async def put_off() -> str:
+        job._line_scopes["a-1"] = anyio.CancelScope()
+        return look(job, 1000.0).waits_for
+
+    assert anyio.run(put_off) == "the next try of 1 call"

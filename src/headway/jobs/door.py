@@ -36,6 +36,7 @@ from headway.jobs.sender import WireSender
 from headway.jobs.summary import summarise
 from headway.jobs.tally import Tally
 from headway.jobs.view import View, look
+from headway.ledger.lessons import keep_lessons, recall_lessons
 from headway.wire.client import Client
 from headway.wire.exchange import Timeouts
 
@@ -118,6 +119,7 @@ class Door:
         client = Client(
             config.base_url, limits=Timeouts(), max_connections=config.concurrency or _most_connections()
         )
+        parts.engine.lessons = lambda pool: recall_lessons(ledger, config.base_url, pool, time.time_ns())
         try:
             driver = AioDriver(
                 parts.engine,
@@ -137,6 +139,9 @@ class Door:
             return stop
         finally:
             await client.close()
+            for pool in parts.engine.pools:
+                lessons = parts.engine.store.lessons(pool)
+                keep_lessons(ledger, config.base_url, pool, lessons, time.time_ns())
             ledger.stop()
             self.ledger_problem = ledger.problem
 

@@ -31,6 +31,7 @@ from headway.jobs.streamed import Streamed
 from headway.jobs.tally import Tally
 
 LOOKAHEAD = 8  # calls of one pool that stand in line, so that the next one is there when the head goes
+PUT_OFF_AT_MOST = 5000  # calls that wait for another try, before no new ones are begun: memory has a bound
 SYNC_S = 1.0
 BLOCKED_AT_MOST_S = 600.0  # how long to wait for room on the disk
 UNHEARD = 3  # attempts without a connection, before anything was ever heard, that end the job
@@ -153,8 +154,13 @@ class Job:
             calls.start_soon(self._one, call, kind, driver)
             await anyio.lowlevel.checkpoint()
 
+    @property
+    def put_off(self) -> int:
+        """Calls that failed and wait for their next try."""
+        return len(self._line_scopes) - sum(len(pool.line) for pool in self.engine.pools.values())
+
     def _pool_may(self, pool: str) -> bool:
-        return self._waiting[pool] < self._lookahead
+        return self._waiting[pool] < self._lookahead and len(self._line_scopes) < PUT_OFF_AT_MOST
 
     def _kind_may(self, kind: Kind) -> bool:
         return not (kind.prefix and self._prefixes.is_warming(kind.prefix, self._clock()))

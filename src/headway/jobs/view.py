@@ -69,7 +69,7 @@ def look(job: Job, now: float) -> View:
         expected_usd=usd + left * usd / answered if answered >= ENOUGH_REPLIES else None,
         rate_limited=tally.rate_limited,
         limits=_limits(job, now),
-        waits_for=binding(engine),
+        waits_for=binding(engine) or _next_try(job),
         note=_note(job, now),
     )
 
@@ -112,6 +112,12 @@ def _limits(job: Job, now: float) -> tuple[LimitView, ...]:
                 )
             )
     return tuple(views)
+
+
+def _next_try(job: Job) -> str:
+    if job.engine.in_flight or not job.put_off:
+        return ""
+    return f"the next try of {job.put_off:,} call{'s' if job.put_off != 1 else ''}"
 
 
 def _note(job: Job, now: float) -> str:
