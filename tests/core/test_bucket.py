@@ -323,6 +323,9 @@ def test_an_unknown_bucket_admits_no_more_than_its_refill_until_a_reading_shows_
             st.tuples(st.just("read"), st.floats(0.0, 1500.0)),
             st.tuples(st.just("refuse"), st.floats(0.0, 60.0)),
             st.tuples(st.just("assume"), st.just(0.0)),
+            st.tuples(st.just("give"), AMOUNTS),
+            st.tuples(st.just("widen"), st.just(0.0)),
+            st.tuples(st.just("unlock"), st.just(0.0)),
         ),
         max_size=40,
     ),
@@ -330,7 +333,10 @@ def test_an_unknown_bucket_admits_no_more_than_its_refill_until_a_reading_shows_
 def test_nothing_makes_a_bucket_hold_more_than_its_capacity(
     burst: float | None, acts: list[tuple[str, float]]
 ) -> None:
-    """What is believed to be there is at most the capacity, and that at most the burst or one period's amount."""
+    """What is believed to be there is at most the capacity, and that at most the burst or one period's amount.
+
+    What may be used at once is at most what is open, and the distance that is kept.
+    """
     one, now = bucket(burst=burst), 0.0
     then = one.charge(0.0, now)
     for act, amount in acts:
@@ -350,8 +356,15 @@ def test_nothing_makes_a_bucket_hold_more_than_its_capacity(
                 one.refuse(50.0, amount, now)
             case "assume":
                 one.assume()
+            case "give":
+                one.give(amount)
+            case "widen":
+                one.widen(now)
+            case "unlock":
+                one.unlock()
         assert one.content <= one.capacity + 1e-6
         assert one.spare >= -1e-6
+        assert one.level <= one.open_capacity + one.rate * one.guard_s + 1e-6
         assert one.capacity <= (burst or one.limit.amount)
 
 

@@ -2,7 +2,9 @@
 
 Promises named here are rows of the table in the design: "the whole quota, no 429s", "never over", "nobody starves"; and
 of its decisions: cold start, burst is learnt, reserve what is expected, one retry layer. Every figure is the worst of
-several seeds; the bounds are the provider's, computed from the truth, not from what the engine believes.
+several seeds; the bounds are the provider's, computed from the truth, not from what the engine believes. Where output
+binds and is charged as it is produced, the last call may be let in a little before its bound: what is still being
+produced then has not been charged.
 """
 
 from __future__ import annotations
