@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ def call(name: str) -> Call:
     return Call("id", "/v1/messages", b"", Identity("p", "m"), Estimate(1, 1), label=name)
 
 
-def answered(name: str = "good") -> Outcome:
-    return Outcome(call(name), 1, reply=Reply(200, {}, message={"text": "Hi"}))
+def answered(name: str = "good", took_s: float = 0.5) -> Outcome:
+    return Outcome(call(name), 1, reply=Reply(200, {}, message={"text": "Hi"}, total_s=took_s))
 
 
 def ended(
@@ -35,14 +36,22 @@ def ended(
     )
 
 
+CLOCK = count(1000.0)
+
+
+def settle(ending: Ending, outcome: Outcome) -> list[tuple[str, Result]]:
+    """One second after the other."""
+    return ending.settle(outcome, next(CLOCK))
+
+
 def of(ending: Ending, outcome: Outcome) -> list[tuple[str, str]]:
-    return [(custom_id, result["type"]) for custom_id, result in ending.settle(outcome)]
+    return [(custom_id, result["type"]) for custom_id, result in settle(ending, outcome)]
 
 
 def test_an_answer_and_a_rejected_line_are_results_at_once() -> None:
     ending = Ending(RETRIES)
     assert of(ending, answered("a")) == [("a", "succeeded")]
-    found: list[tuple[str, Result]] = ending.settle(ended(Fault.REJECTED, name="b", attempts=1, status=400))
+    found: list[tuple[str, Result]] = settle(ending, ended(Fault.REJECTED, name="b", attempts=1, status=400))
     assert found[0][1]["error"] == {
         "type": "error",
         "error": {"type": "some_error", "message": "said so"},
@@ -60,11 +69,18 @@ def test_a_line_that_fails_counts_only_once_another_has_succeeded(fault: Fault) 
     assert ending.doubtful == []
 
 
+def test_a_success_that_was_on_its_way_before_a_failure_proves_nothing() -> None:
+    ending = Ending(RETRIES)
+    assert of(ending, ended(Fault.FAILED)) == []
+    assert of(ending, answered("long", took_s=1.5)) == [("long", "succeeded")]
+    assert of(ending, answered("new")) == [("bad", "errored"), ("new", "succeeded")]
+
+
 def test_too_many_failures_in_a_row_stop_the_job_and_their_lines_have_no_result() -> None:
     for worked, most in ((True, OUTAGE), (False, OUTAGE_AT_START)):
         ending = Ending(RETRIES)
         if worked:
-            ending.settle(answered())
+            settle(ending, answered())
         for number in range(most):
             assert ending.stop is None
             assert of(ending, ended(Fault.FAILED, name=str(number))) == []
@@ -76,8 +92,8 @@ def test_too_many_failures_in_a_row_stop_the_job_and_their_lines_have_no_result(
 def test_failures_with_successes_between_them_never_stop_the_job() -> None:
     ending = Ending(RETRIES)
     for number in range(10 * OUTAGE):
-        ending.settle(ended(Fault.FAILED, name=str(number)))
-        ending.settle(answered())
+        settle(ending, ended(Fault.FAILED, name=str(number)))
+        settle(ending, answered())
     assert ending.stop is None
 
 
@@ -87,7 +103,7 @@ def test_attempts_that_fail_for_a_long_time_stop_the_job_although_no_call_has_us
     ending.failed(problem, 100.0)
     ending.failed(problem, 100.0 + OUTAGE_S)
     assert ending.stop is None
-    ending.settle(answered())
+    settle(ending, answered())
     ending.failed(problem, 200.0 + OUTAGE_S)
     assert ending.stop is None
     ending.failed(Problem(Fault.RATE_LIMITED, "rate_limit_error", "wait", 429), 300.0 + 2 * OUTAGE_S)

@@ -7,6 +7,7 @@ when too many come in a row the job stops instead. Those lines have no result th
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +67,8 @@ class Ending:
         self._failing_since: float | None = None
         self.stop: Stop | None = None
         self.doubtful: list[tuple[str, Result]] = []
+        self._failed_at: list[float] = []  # of each of them
+        self._in_a_row = 0
         self._retries = retries
         self._worked = False
 
@@ -79,7 +82,7 @@ class Ending:
             since = f"nothing has succeeded for {(now - self._failing_since) / 60:.0f} minutes"
             self.stop = _outage(f"{since}, the last attempt ended with", problem)
 
-    def settle(self, outcome: Outcome) -> list[tuple[str, Result]]:
+    def settle(self, outcome: Outcome, now: float) -> list[tuple[str, Result]]:
         """The results to write now. Afterwards `stop` says whether the job should go on."""
         custom_id, problem = outcome.call.label, outcome.problem
         if outcome.error is not None:
@@ -87,9 +90,8 @@ class Ending:
             return []
         if problem is None:
             assert outcome.reply is not None
-            self._worked, self._failing_since = True, None
-            cleared, self.doubtful = self.doubtful, []
-            return [*cleared, (custom_id, succeeded(outcome.reply.message))]
+            self._worked, self._failing_since, self._in_a_row = True, None, 0
+            return [*self._clear(now - outcome.reply.total_s), (custom_id, succeeded(outcome.reply.message))]
         match problem.fault:
             case Fault.STOPPED:
                 self.stop = _stopped(problem)
@@ -98,12 +100,19 @@ class Ending:
                     f"a limit does not clear in time: {problem.message} ({outcome.why})", _GOES_ON
                 )
             case Fault.FAILED | Fault.OVERLOADED:
-                self._doubt(outcome, problem)
+                self._doubt(outcome, problem, now)
             case Fault.REJECTED:
                 return [(custom_id, errored(problem.error_type, problem.message, problem.request_id))]
         return []
 
-    def _doubt(self, outcome: Outcome, problem: Problem) -> None:
+    def _clear(self, sent_at: float) -> list[tuple[str, Result]]:
+        """A success clears what failed before it was sent: later failures may be the beginning of an outage."""
+        count = bisect_left(self._failed_at, sent_at)
+        cleared = self.doubtful[:count]
+        del self.doubtful[:count], self._failed_at[:count]
+        return cleared
+
+    def _doubt(self, outcome: Outcome, problem: Problem, now: float) -> None:
         if (
             outcome.attempts - outcome.refusals <= self._retries
         ):  # it may not wait as long as its next try would take
@@ -114,9 +123,10 @@ class Ending:
             return
         error_type = "api_error" if problem.status is None else problem.error_type
         self.doubtful.append((outcome.call.label, errored(error_type, problem.message, problem.request_id)))
-        most = OUTAGE if self._worked else OUTAGE_AT_START
-        if len(self.doubtful) >= most:
-            count = f"{len(self.doubtful)} calls in a row, each {outcome.attempts} times"
+        self._failed_at.append(now)
+        self._in_a_row += 1
+        if self._in_a_row >= (OUTAGE if self._worked else OUTAGE_AT_START):
+            count = f"{self._in_a_row} calls in a row, each {outcome.attempts} times"
             self.stop = _outage(f"{count}, the last with", problem)
 
 

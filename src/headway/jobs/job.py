@@ -218,7 +218,7 @@ class Job:
     def _finish(self, outcome: Outcome) -> None:
         """Write down what came of a call, and stop where it says that others would fare no better."""
         self.tally.input_left -= outcome.call.estimate.input_tokens
-        for custom_id, result in self._ending.settle(outcome):
+        for custom_id, result in self._ending.settle(outcome, self._clock()):
             self._append(custom_id, result)
         if self._ending.stop is not None:
             self.stop(self._ending.stop)
