@@ -223,12 +223,13 @@ class Bucket:
             self._widened_at = now
             self.guard_s = min(2.0 * self.guard_s, WIDEST_GUARD_S)
 
-    def overstate(self, remaining: float, need: float, retry_after_s: float) -> None:
+    def overstate(self, remaining: float, rounding: float, need: float, retry_after_s: float) -> None:
         """A header showed `remaining` while a call of `need` was refused: learn by how much headers are off.
 
-        To be told before `refuse`. `retry_after_s` is rounded up to whole seconds, so the last one does not count.
+        To be told before `refuse`. `retry_after_s` is rounded up to whole seconds, so the last one does not count; less
+        than `need` was there, by one at least as headers are whole numbers.
         """
-        there = need - self.rate * max(retry_after_s - 1.0, 0.0)
+        there = need - max(rounding, 1.0) - self.rate * max(retry_after_s - 1.0, 0.0)
         self.overstated = max(self.overstated, remaining - there)
         self._hold_at_most(self.limit.amount - self.overstated)
 

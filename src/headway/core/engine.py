@@ -83,7 +83,7 @@ class Engine:
         self.retries = RetryBudget()
         self.pools: dict[str, Pool] = {}
         self._limits = limits
-        self._lessons = lessons
+        self.lessons = lessons
         self._most = most_in_flight
         self._price = price
         self._cost = cost
@@ -100,7 +100,7 @@ class Engine:
         pool = self.pools.get(name)
         if pool is None:
             pool = self.pools[name] = Pool(name, Ceiling(self._most))
-            self.store.teach(name, self._lessons(name))
+            self.store.teach(name, self.lessons(name))
             known = self._limits(name)
             if known:
                 self.store.set_limits(name, known, now)

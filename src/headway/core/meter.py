@@ -120,7 +120,7 @@ class StartMeter:
         need, then, bucket = mark.hold.need, mark.then[0], self.bucket
         if shown is not None:
             if shown - bucket.overstated >= need + rounding:
-                bucket.overstate(shown, need, retry_after_s)
+                bucket.overstate(shown, rounding, need, retry_after_s)
             else:
                 bucket.widen(now)
         elif bucket.now_of(then) > 2.0 * sqrt(self._variance) + self._reorder(mark):
@@ -273,7 +273,7 @@ class OutputMeter:
         if shown is not None:
             for bucket in self.buckets:
                 if shown - bucket.overstated >= mark.hold.most + 2.0 * rounding:
-                    bucket.overstate(shown, need, retry_after_s)
+                    bucket.overstate(shown, rounding, need, retry_after_s)
         elif held > 2.0 * sqrt(self._variance) + self.in_flight and not self.is_reserved:
             self.pace.shrink(mark.then[0], mark.hold.need)
             self.content.shrink(mark.then[1], 0.0)
