@@ -52,7 +52,9 @@ def build(config: Config, wall: Callable[[], int]) -> Parts:
             cache_write_1h_tokens=written,
             output_tokens=estimate.max_output_tokens,
         )
-        return prices.cost(call.identity.model, usage, wall()).nanousd or 0
+        most = prices.cost(call.identity.model, usage, wall()).nanousd
+        assert budget is not None
+        return budget.cap + 1 if most is None else most  # of unknown price: never within a budget
 
     def cost(usage: Usage, at_ns: int) -> int | None:
         return prices.cost(usage.model, usage, at_ns).nanousd

@@ -213,7 +213,7 @@ def test_a_header_that_showed_room_beside_a_refusal_teaches_by_how_much_headers_
     """A header showed 400 while a call of 20 was told to wait 11 s at 10 a second: there was 300 to 320 less."""
     one = bucket(600.0)
     one.unlock()
-    one.overstate(400.0, 20.0, 11.0)
+    one.overstate(400.0, 0.0, 20.0, 11.0)
     one.refuse(20.0, 11.0, 0.0)
     one.read(one.charge(0.0, 20.0), 600.0, rounding=0.0, below=0.0, above=0.0)
     assert one.content <= 120.0

@@ -130,7 +130,7 @@ class Engine:
         admitted: list[tuple[Place, Ticket]] = []
         refused: list[tuple[Place, HeadwayError]] = []
         ask_again: float | None = None
-        self._refuse_overdue(pool, pool.line.overdue(now), refused)
+        self._refuse_overdue(pool, pool.line.overdue(now), refused, now)
         while (place := pool.line.head()) is not None:
             ticket = self._admit(pool, place, now, at_ns)
             if isinstance(ticket, Ticket):
@@ -146,18 +146,19 @@ class Engine:
             break
         else:
             pool.waits_for = ""
-        self._refuse_overdue(pool, pool.line.overdue(now, at_once=True), refused)
+        self._refuse_overdue(pool, pool.line.overdue(now, at_once=True), refused, now)
         due = pool.line.next_overdue
         if due is not None and len(pool.line):
             ask_again = max(due - now, 0.0) if ask_again is None else min(ask_again, max(due - now, 0.0))
         return Pumped(tuple(admitted), tuple(refused), ask_again)
 
     def _refuse_overdue(
-        self, pool: Pool, late: Sequence[Place], refused: list[tuple[Place, HeadwayError]]
+        self, pool: Pool, late: Sequence[Place], refused: list[tuple[Place, HeadwayError]], now: float
     ) -> None:
         for place in late:
             pool.line.leave(place)
-            refused.append((place, _too_long(pool.waits_for or "its turn", 0.0, 0.0)))
+            wait_s = max(pool.clears_at - now, 0.0)
+            refused.append((place, _too_long(pool.waits_for or "its turn", pool.level, wait_s)))
 
     def headed(self, ticket: Ticket, readings: Sequence[Reading], now: float, *, ok: bool) -> None:
         """The head of the reply is in: what the headers say, and that the call was admitted if `ok`."""
@@ -309,7 +310,7 @@ class Engine:
     def _wait(
         self, pool: Pool, place: Place, why: str, wait_s: float, level: float, now: float, limit: str = ""
     ) -> tuple[HeadwayError | None, float]:
-        pool.waits_for = why
+        pool.waits_for, pool.level, pool.clears_at = why, level, now + wait_s
         end = place.give_up_at
         if end is None or (now < end and (wait_s == float("inf") or now + wait_s <= end)):
             return None, wait_s

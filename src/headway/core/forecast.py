@@ -102,8 +102,8 @@ class Lengths:
             mean = produced + (mean - area[low] - share * (area[low + 1] - area[low])) / alive
             square = produced**2 + (square - moment[low] - share * (moment[low + 1] - moment[low])) / alive
         mean = min(max(mean, produced), most)
-        variance = square - mean * mean
-        return Guess(mean, variance if variance > 0.0 else 0.0)
+        widest = 0.25 * (most - produced) ** 2  # of anything between the two
+        return Guess(mean, min(max(square - mean * mean, 0.0), widest))
 
     def _hazards(self) -> tuple[float, ...]:
         if self._parent is None:

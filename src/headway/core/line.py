@@ -17,6 +17,9 @@ from heapq import heappop, heappush
 
 from headway.core.call import Call, Class
 
+IDLE_KEPT = (
+    1000  # tenants that have just been served; beyond, those whose service is made up for are forgotten
+)
 CLASS_WEIGHTS = {Class.INTERACTIVE: 100.0, Class.STANDARD: 10.0, Class.BULK: 1.0}
 
 
@@ -45,7 +48,10 @@ class _Rank:
     weight: float
     virtual: float = 0.0
     now: float = 0.0  # virtual time of what was served last
-    tenants: dict[str, _Tenant] = field(default_factory=dict)
+    tenants: dict[str, _Tenant] = field(default_factory=dict)  # those who wait
+    idle: dict[str, float] = field(
+        default_factory=dict
+    )  # virtual times of those who do not, while they matter
     waiting: int = 0
 
 
@@ -67,11 +73,10 @@ class Line:
         rank = self._ranks[place.call.class_]
         tenant = rank.tenants.get(place.call.tenant)
         if tenant is None:
-            tenant = rank.tenants[place.call.tenant] = _Tenant()
+            virtual = max(rank.idle.pop(place.call.tenant, 0.0), rank.now)
+            tenant = rank.tenants[place.call.tenant] = _Tenant(virtual)
         if not rank.waiting:
             rank.virtual = max(rank.virtual, self._now)
-        if not tenant.places:
-            tenant.virtual = max(tenant.virtual, rank.now)
         tenant.places.append(place)
         rank.waiting += 1
         self._size += 1
@@ -143,7 +148,7 @@ class Line:
         assert rank is not None
         tenant: _Tenant | None = None
         for other in rank.tenants.values():
-            if other.places and (tenant is None or other.virtual < tenant.virtual):
+            if tenant is None or other.virtual < tenant.virtual:
                 tenant = other
         assert tenant is not None
         return rank, tenant
@@ -151,5 +156,9 @@ class Line:
     def _count_out(self, rank: _Rank, name: str, tenant: _Tenant) -> None:
         rank.waiting -= 1
         self._size -= 1
-        if not tenant.places and tenant.virtual <= rank.now:
+        if not tenant.places:
             del rank.tenants[name]
+            if tenant.virtual > rank.now:
+                rank.idle[name] = tenant.virtual
+            if len(rank.idle) > IDLE_KEPT:
+                rank.idle = {name: virtual for name, virtual in rank.idle.items() if virtual > rank.now}

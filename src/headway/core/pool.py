@@ -13,7 +13,8 @@ from headway.core.ramp import Ramp
 
 @dataclass(slots=True)
 class Pool:
-    """`waits_for` is what the head waits for now, `bound_s` how long each such thing has bound in all, in seconds.
+    """`waits_for` is what the head waits for now, at `level`, until `clears_at`; `bound_s` is how long each such thing has
+    bound in all, in seconds.
 
     `taught` is whether a reply has shown the limits, or that it does not show them. `used` is what calls took.
     """
@@ -24,6 +25,8 @@ class Pool:
     ramp: Ramp = field(default_factory=Ramp)
     taught: bool = False
     waits_for: str = ""
+    level: float = 0.0
+    clears_at: float = 0.0
     bound_s: dict[str, float] = field(default_factory=dict)
     used: dict[Unit, float] = field(default_factory=dict)
     _looked_at: float = 0.0
