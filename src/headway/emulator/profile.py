@@ -74,7 +74,12 @@ SETTINGS = (
         Output,
         "produced: counted as it is made; reserved: max_tokens ahead, corrected later",
     ),
-    Setting("remaining", "remaining", Remaining, "what the remaining headers show: burst, what the bucket holds, or minute, the limit less what is not refilled"),
+    Setting(
+        "remaining",
+        "remaining",
+        Remaining,
+        "what the remaining headers show: burst, what the bucket holds, or minute, the limit less what is not refilled",
+    ),
     Setting("refused", "refused", Refused, "whether a 429 uses up a request: free or counted"),
     Setting("input_error", "input_error", "share", "how far the estimate of input at admission may be off"),
     Setting("ttft", "ttft_s", "seconds", "time to the first token, median"),
