@@ -195,7 +195,7 @@ def is_reached(row: Row, result: dict[str, Any]) -> bool:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """Medians a row, as Markdown."""
+    """Medians a row, as Markdown. The ratio of a row that lost calls is in brackets: it had less to do."""
     head = "| row | bound s | time s | ratio | to reach | 429s | lost | attempts | client CPU s | runs |"
     out = [head, "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
     for name, row in ROWS.items():
@@ -206,37 +206,27 @@ def table(results: list[dict[str, Any]]) -> str:
         def mid(key: str, of_row: list[dict[str, Any]] = of_row) -> float:
             return float(statistics.median(each[key] for each in of_row))
 
-        goal = f"≤ {row.most}" if row.most else ""
-        missed = (
-            " **missed**"
-            if row.most
-            and not is_reached(
-                row, {**of_row[0], **{key: mid(key) for key in ("ratio", "refused_share", "lost", "twice")}}
-            )
-            else ""
-        )
+        middle = {key: mid(key) for key in ("ratio", "refused_share", "lost", "twice")}
+        ratio = f"({middle['ratio']:.3f})" if middle["lost"] else f"{middle['ratio']:.3f}"
+        if row.most and not is_reached(row, middle):
+            ratio += " **missed**"
+        goal = f"≤ {row.most:.2f}" if row.most else ""
         out.append(
-            f"| {name} | {mid('bound_s'):.1f} | {mid('last_admitted_s'):.1f} | {mid('ratio'):.3f}{missed} | {goal} "
+            f"| {name} | {mid('bound_s'):.1f} | {mid('last_admitted_s'):.1f} | {ratio} | {goal} "
             f"| {mid('refused_429'):g} ({mid('refused_share'):.2%}) | {mid('lost'):g} | {mid('attempts'):g} "
             f"| {mid('client_cpu_s'):.1f} | {len(of_row)} |"
         )
     return "\n".join(out)
 
 
+def is_baseline(name: str) -> bool:
+    """Whether a row is of another client than headway."""
+    return ROWS[name].client != "headway"
+
+
 def brief(result: dict[str, Any]) -> str:
-    keep = {
-        "row",
-        "last_admitted_s",
-        "bound_s",
-        "binds",
-        "ratio",
-        "refused_429",
-        "refused_by",
-        "lost",
-        "attempts",
-    }
-    keep |= {"commit", "seed", "spilt_s", "client_cpu_s", "others_cpu_s", "load", "exit"}
-    return json.dumps({key: value for key, value in result.items() if key in keep})
+    long = {"log", "course", "headway_bound_s", "capacity", "faults", "errors", "machine", "python", "at"}
+    return json.dumps({key: value for key, value in result.items() if key not in long})
 
 
 def chosen(*, own: bool, baselines: bool) -> list[str]:
@@ -253,14 +243,18 @@ def main() -> int:
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--tree", action="store_true", help="measure the work tree as it is")
-    parser.add_argument("--since", default="", help="for --table: only results from this UTC time on")
+    parser.add_argument(
+        "--commit", default="", help="for --table: of headway, only what was measured of this commit"
+    )
     arguments = parser.parse_args()
     if arguments.list:
         print("\n".join(ROWS))
         return 0
     if arguments.table:
         found = [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()]
-        print(table([each for each in found if each["at"] >= arguments.since]))
+        print(
+            table([each for each in found if arguments.commit in each["commit"] or is_baseline(each["row"])])
+        )
         return 0
     unknown = set(arguments.rows) - set(ROWS)
     if unknown:

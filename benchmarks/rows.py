@@ -84,7 +84,7 @@ ROWS = {
 
 
 def bound_of(row: Row, needs: list[Draw]) -> tuple[float, str]:
-    """Seconds that no client can beat, and the limit that says so."""
+    """Seconds of the bound, and the limit that says so."""
     total = (len(needs), sum(need[0] for need in needs), sum(need[1] for need in needs))
     seconds = [
         max(0.0, (need - max(1.0, rate * row.burst)) / rate)
