@@ -67,7 +67,7 @@ def client_command(row: Row, url: str, job: Path) -> list[str]:
 @contextlib.contextmanager
 def source(*, tree: bool) -> Iterator[dict[str, str]]:
     """What to run and its name: the sources of the last commit, in a folder of their own, or the work tree."""
-    commit = _git("rev-parse", "--short", "HEAD")
+    commit = _git("log", "-1", "--format=%h", "--", "../src")
     if tree or not commit:
         yield {"commit": f"{commit} and changes" if _git("status", "--porcelain", "../src") else commit}
         return
@@ -244,7 +244,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--tree", action="store_true", help="measure the work tree as it is")
     parser.add_argument(
-        "--commit", default="", help="for --table: of headway, only what was measured of this commit"
+        "--commit", nargs="+", default=[""], help="for --table: rows of headway only of these"
     )
     arguments = parser.parse_args()
     if arguments.list:
@@ -252,8 +252,9 @@ def main() -> int:
         return 0
     if arguments.table:
         found = [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()]
+        wanted = tuple(arguments.commit)
         print(
-            table([each for each in found if arguments.commit in each["commit"] or is_baseline(each["row"])])
+            table([each for each in found if each["commit"].startswith(wanted) or is_baseline(each["row"])])
         )
         return 0
     unknown = set(arguments.rows) - set(ROWS)
