@@ -84,7 +84,8 @@ class Bucket:
     @property
     def content(self) -> float:
         """What the bucket is believed to hold, whether we may use it already or not."""
-        return min(self.level + self.spare, self.capacity)
+        content = self.level + self.spare
+        return content if content < self.capacity else self.capacity
 
     @property
     def open_capacity(self) -> float:
@@ -194,10 +195,11 @@ class Bucket:
         """
         off = self.surprise(then, remaining)
         if self.limit.burst is None:
-            self.capacity = max(self.capacity, min(self._top, remaining + took - self.overstated - rounding))
-        above += max(
-            self._given - then.given, 0.0
-        )  # which may have come before the call had arrived, or after
+            shown = remaining + took - self.overstated - rounding
+            if shown > self.capacity:
+                self.capacity = shown if shown < self._top else max(self.capacity, self._top)
+        if self._given > then.given:  # which may have come before the call had arrived, or after
+            above += self._given - then.given
         if off < -below:
             self.shift(off + below)
         elif off > above:

@@ -130,7 +130,8 @@ class Engine:
         admitted: list[tuple[Place, Ticket]] = []
         refused: list[tuple[Place, HeadwayError]] = []
         ask_again: float | None = None
-        self._refuse_overdue(pool, pool.line.overdue(now), refused, now)
+        if pool.line.has_ends:
+            self._refuse_overdue(pool, pool.line.overdue(now), refused, now)
         while (place := pool.line.head()) is not None:
             ticket = self._admit(pool, place, now, at_ns)
             if isinstance(ticket, Ticket):
@@ -146,10 +147,13 @@ class Engine:
             break
         else:
             pool.waits_for = ""
-        self._refuse_overdue(pool, pool.line.overdue(now, at_once=True), refused, now)
-        due = pool.line.next_overdue
-        if due is not None and len(pool.line):
-            ask_again = max(due - now, 0.0) if ask_again is None else min(ask_again, max(due - now, 0.0))
+        if pool.line.has_ends:
+            self._refuse_overdue(pool, pool.line.overdue(now, at_once=True), refused, now)
+            due = pool.line.next_overdue
+            if due is not None:
+                ask_again = max(due - now, 0.0) if ask_again is None else min(ask_again, max(due - now, 0.0))
+        if not admitted and not refused:
+            return Pumped(ask_again_s=ask_again)
         return Pumped(tuple(admitted), tuple(refused), ask_again)
 
     def _refuse_overdue(

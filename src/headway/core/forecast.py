@@ -101,9 +101,9 @@ class Lengths:
             alive = alive if alive > 1e-9 else 1e-9
             mean = produced + (mean - area[low] - share * (area[low + 1] - area[low])) / alive
             square = produced**2 + (square - moment[low] - share * (moment[low + 1] - moment[low])) / alive
-        mean = min(max(mean, produced), most)
-        widest = 0.25 * (most - produced) ** 2  # of anything between the two
-        return Guess(mean, min(max(square - mean * mean, 0.0), widest))
+        mean = produced if mean < produced else most if mean > most else mean
+        variance, widest = square - mean * mean, 0.25 * (most - produced) ** 2  # of anything between the two
+        return Guess(mean, 0.0 if variance < 0.0 else widest if variance > widest else variance)
 
     def _hazards(self) -> tuple[float, ...]:
         if self._parent is None:
@@ -150,11 +150,15 @@ def _between(tokens: float) -> tuple[int, float]:
 
 
 class Ratio:
-    """How much more (or less) is counted than estimated, for one kind of call."""
+    """How much more (or less) is counted than estimated, for one kind of call.
 
-    __slots__ = ("_actual", "_calls", "_estimated", "_square")
+    `value` is the factor to put on an estimate; the prior, 1, weighs as much as two calls.
+    """
+
+    __slots__ = ("_actual", "_calls", "_estimated", "_square", "value")
 
     def __init__(self) -> None:
+        self.value = 1.0
         self._estimated = self._actual = self._square = self._calls = 0.0
 
     def learn(self, estimated: float, actual: float) -> None:
@@ -165,14 +169,8 @@ class Ratio:
         self._calls = RATIO_MEMORY * self._calls + 1.0
         self._estimated = RATIO_MEMORY * self._estimated + estimated
         self._actual = RATIO_MEMORY * self._actual + actual
-
-    @property
-    def value(self) -> float:
-        """The factor to put on an estimate; the prior, 1, weighs as much as two calls."""
-        if not self._calls:
-            return 1.0
         typical = 2.0 * self._estimated / self._calls
-        return (self._actual + typical) / (self._estimated + typical)
+        self.value = (self._actual + typical) / (self._estimated + typical)
 
     def error(self, prior: float) -> float:
         """Relative standard deviation of a corrected estimate."""
@@ -200,10 +198,17 @@ class Forecast:
         if lengths is None:
             if len(self._lengths) >= KINDS_KEPT:
                 self._lengths.clear()
+                self._owners.clear()
             parent = self._owners.setdefault(owner, Lengths())
             lengths = self._lengths[kind] = Lengths(parent)
         return lengths
 
     def ratio(self, call: Call) -> Ratio:
         """The correction of input estimates for calls like this one."""
-        return self._ratios.setdefault((call.identity.model, call.job or call.tenant), Ratio())
+        kind = (call.identity.model, call.job or call.tenant)
+        ratio = self._ratios.get(kind)
+        if ratio is None:
+            if len(self._ratios) >= KINDS_KEPT:
+                self._ratios.clear()
+            ratio = self._ratios[kind] = Ratio()
+        return ratio

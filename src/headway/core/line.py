@@ -84,6 +84,11 @@ class Line:
             self._order += 1
             heappush(self._ends, (place.give_up_at, self._order, place))
 
+    @property
+    def has_ends(self) -> bool:
+        """Whether anybody may not wait for ever."""
+        return bool(self._ends)
+
     def overdue(self, now: float, *, at_once: bool = False) -> list[Place]:
         """Whose time was up before `now`; with `at_once`, also whose time is up at this very moment."""
         late = []

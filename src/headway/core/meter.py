@@ -88,7 +88,8 @@ class StartMeter:
         return Mark(hold, (Belief(self.bucket.content),))
 
     def confirm(self, mark: Mark, now: float) -> None:
-        self.bucket.confirm(mark.hold.need, now)
+        if self.bucket.spare > 0.0:
+            self.bucket.confirm(mark.hold.need, now)
 
     def settle(self, mark: Mark, actual: float) -> None:
         """The call is over and took `actual`."""
@@ -192,8 +193,10 @@ class OutputMeter:
 
     def confirm(self, mark: Mark, now: float) -> None:
         self._heads += 1
-        self.pace.confirm(mark.hold.need, now)
-        self.reserved.confirm(mark.hold.most, now)
+        if self.pace.spare > 0.0:
+            self.pace.confirm(mark.hold.need, now)
+        if self.reserved.spare > 0.0:
+            self.reserved.confirm(mark.hold.most, now)
 
     def produce(self, mark: Mark, produced: float, hold: Hold, now: float) -> None:
         """A call has produced `produced` tokens so far and is now expected to take `hold`."""

@@ -13,6 +13,9 @@ UNTAUGHT_CALLS = (
 )
 
 
+_ONE = Hold(1.0)
+
+
 class Needs(NamedTuple):
     """A hold for every unit; the lengths that the output was judged by; all input tokens, read from cache or not."""
 
@@ -34,7 +37,7 @@ def needs_of(call: Call, forecast: Forecast, *, reads_prefix: bool) -> Needs:
     if not call.stream and lengths.taught < UNTAUGHT_CALLS:
         output = min(output + variance**0.5, estimate.max_output_tokens)
     holds = {
-        Unit.REQUESTS: Hold(1.0),
+        Unit.REQUESTS: _ONE,
         Unit.INPUT_TOKENS: Hold(counted, error),
         Unit.OUTPUT_TOKENS: Hold(output, variance, estimate.max_output_tokens),
         Unit.TOKENS: Hold(counted + output, error + variance),
