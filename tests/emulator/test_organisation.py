@@ -50,7 +50,7 @@ def test_models_of_one_class_share_a_pool_and_other_classes_do_not(customer: Sta
 def test_headers_show_the_moment_of_admission_so_the_output_of_the_call_itself_is_not_in_them(
     customer: Start,
 ) -> None:
-    client = customer("claude-opus-4/tier-1")
+    client = customer("claude-opus-4/tier-1?remaining=minute")
     serving = client.admitted(output=1_000)
     headers = {name.decode(): value.decode() for name, value in serving.headers}
     assert headers["anthropic-ratelimit-output-tokens-remaining"] == "8000"

@@ -104,7 +104,7 @@ def test_the_limit_that_binds_longest_is_named() -> None:
 
 
 def test_headers_show_tokens_rounded_to_thousands_and_their_sum() -> None:
-    quiet = pool("claude-haiku-4-5/tier-1")
+    quiet = pool("claude-haiku-4-5/tier-1?remaining=minute")
     quiet.charge(load(tokens=10), 0.0)
     assert shown(quiet, 0.0) == {
         "requests-limit": "50",
