@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,8 @@ def run(block: Block, folder: Path) -> None:
             tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in block.text else []
             check(block, execute([sys.executable, *tests, str(path)], folder))
         case "sql":
-            rows = sqlite3.connect(folder / "ledger.sqlite3").execute(block.text).fetchall()
+            with closing(sqlite3.connect(folder / "ledger.sqlite3")) as ledger:
+                rows = ledger.execute(block.text).fetchall()
             assert rows, f"{block}: no rows"
         case _:
             raise AssertionError(f"{block}: nobody knows how to run {block.language}")

@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_with_faults_every_line_succeeds_and_ledger_summary_and_books_agree(head
     assert summary["attempts"] == books["requests"]
     assert summary["attempts"] > 300
     assert books["tokens_by_outcome"]["completed"]["output_tokens"] <= summary["tokens"]["output"]
-    with sqlite3.connect(headway.folder / "ledger.sqlite3") as ledger:
+    with closing(sqlite3.connect(headway.folder / "ledger.sqlite3")) as ledger:
         rows, cost, outputs, estimated = ledger.execute(
             "SELECT count(*), sum(cost_nanousd), sum(output_tokens), sum(estimated) FROM attempts"
         ).fetchone()
@@ -128,7 +129,7 @@ def test_a_second_ctrl_c_breaks_calls_off_and_they_are_counted_by_estimate(headw
     summary = json.loads(out)
     assert (summary["attempts"], summary["estimated_attempts"], summary["left"]) == (10, 10, 50)
     assert summary["cost_nanousd"] > 0
-    with sqlite3.connect(headway.folder / "l.db") as ledger:
+    with closing(sqlite3.connect(headway.folder / "l.db")) as ledger:
         rows = ledger.execute(
             "SELECT outcome, estimated, count(*), sum(cost_nanousd) FROM attempts GROUP BY 1, 2"
         )
