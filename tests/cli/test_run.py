@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from headway.cli.display import Display, draw, plain, show_summary
 from headway.cli.files import is_text, open_job
 from headway.cli.main import app, run
-from headway.cli.run import DEFAULT_PROFILE, _models, _tiers, with_profile
+from headway.cli.run import DEFAULT_PROFILE, _default_output, _models, _tiers, with_profile
 from headway.errors import InputError
 from headway.jobs.view import LimitView, View
 
@@ -272,3 +272,15 @@ def test_without_a_key_the_way_out_is_said(
 def test_the_options_complete_models_and_tiers() -> None:
     assert "claude-opus-4-5" in _models("claude-opus")
     assert "tier-1" in _tiers("tier-")
+
+
+def test_results_of_a_job_in_a_read_only_folder_go_to_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    (folder / "job.jsonl").touch()
+    monkeypatch.chdir(tmp_path)
+    assert _default_output(folder / "job.jsonl") == folder / "job.results.jsonl"
+    folder.chmod(0o555)
+    assert _default_output(folder / "job.jsonl") == Path("job.results.jsonl")

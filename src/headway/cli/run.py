@@ -76,7 +76,8 @@ def run(
         typer.Option(
             "--output",
             "-o",
-            help="Where results go; - is standard output. Default: JOB.results.jsonl beside the job.",
+            help="Where results go; - is standard output. Default: JOB.results.jsonl beside the job, or here if "
+            "that folder is read-only.",
         ),
     ] = None,
     model: Annotated[
@@ -227,7 +228,14 @@ def _target(job: str, output: Path | None, as_json: bool) -> Path | None:
                 hint="Add -o OUT.jsonl: with it the job can also be resumed.",
             )
         return None
-    return output or Path(job).with_name(f"{Path(job).stem}.results.jsonl")
+    return output or _default_output(Path(job))
+
+
+def _default_output(job: Path) -> Path:
+    """Beside the job; in the current folder if the job's is for reading only."""
+    beside = job.with_name(f"{job.stem}.results.jsonl")
+    is_writable = os.access(beside.parent, os.W_OK) and beside.parent.stat().st_mode & 0o222
+    return beside if beside.exists() or is_writable else Path(beside.name)
 
 
 @contextlib.contextmanager
