@@ -3,13 +3,10 @@
 HeadwayError
 ├── InputError        yours: a setting, a job file, a request that can never fit
 │   ├── ConfigError
-│   ├── JobFileError
-│   └── RequestTooLarge
+│   └── JobFileError
 ├── LimitError        nobody's: a limit, a budget or a deadline said no; carries numbers and a way out
 │   ├── WouldWaitTooLong
-│   ├── BudgetExceeded
-│   └── ProviderStopped   a spend cap or an empty account: waiting does not help
-├── ProviderError     the API's answer, after all retries
+│   └── BudgetExceeded
 └── MachineError      the machine under us: disk, lock, socket
     ├── LedgerError
     ├── OutputError
@@ -41,10 +38,6 @@ class JobFileError(InputError):
     """A job file has lines that cannot be run."""
 
 
-class RequestTooLarge(InputError):
-    """A request is beyond the context window or the output maximum of its model."""
-
-
 class LimitError(HeadwayError):
     """A limit said no."""
 
@@ -71,30 +64,6 @@ class BudgetExceeded(LimitError):
         super().__init__(message, hint=hint)
         self.used = used
         self.cap = cap
-
-
-class ProviderStopped(LimitError):
-    """The provider will refuse every call for a long time: spend cap, empty account. Never retried."""
-
-
-class ProviderError(HeadwayError):
-    """The API's final answer to a call. `status` is the HTTP status (None: the reply never came whole)."""
-
-    exit_code = 4
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None,
-        error_type: str,
-        request_id: str | None = None,
-        hint: str = "",
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.status = status
-        self.error_type = error_type
-        self.request_id = request_id
 
 
 class MachineError(HeadwayError):

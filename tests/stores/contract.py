@@ -264,6 +264,20 @@ class StoreContract:
             store.read(f"{number}", (Reading(Unit.INPUT_TOKENS, shown, 1000.0),), START + 100.0 * number)
         assert store.limits(POOL)[0].amount <= 60_000.0
 
+    @pytest.mark.parametrize("known", [True, False])
+    def test_a_header_that_shows_a_limit_of_nothing_changes_nothing(
+        self, make: Callable[[], Store], known: bool
+    ) -> None:
+        """Headers show 0 for what is not provisioned; there is no pacing by that, and no division by it."""
+        store = make()
+        if known:
+            store.set_limits(POOL, LIMITS, 0.0)
+        store.take("t", POOL, holds(), START)
+        before = store.limits(POOL)
+        store.read("t", [Reading(unit, 0.0, 0.0) for unit in Unit], START)
+        assert store.limits(POOL) == before
+        assert store.take("u", POOL, holds(), START + 60.0) is None
+
     def test_a_refusal_makes_calls_wait_what_the_provider_said_and_gives_the_ticket_back(
         self, store: Store
     ) -> None:

@@ -7,7 +7,7 @@ from typing import Any, assert_type
 import pytest
 
 from headway.config import Config, load
-from headway.errors import BudgetExceeded, ConnectionFailed, HeadwayError, ProviderError, WouldWaitTooLong
+from headway.errors import BudgetExceeded, ConnectionFailed, HeadwayError, WouldWaitTooLong
 from headway.testing.emulated import Emulator, EmulatorProcess, Profile, parse_profile, spawn
 
 
@@ -46,8 +46,6 @@ def explain(error: HeadwayError) -> str:
             assert_type(error.wait_s, float)
         case BudgetExceeded():
             assert_type(error.cap, float)
-        case ProviderError():
-            assert_type(error.status, int | None)
         case ConnectionFailed():
             assert_type(error.sent, bool)
     assert_type(error.exit_code, int)

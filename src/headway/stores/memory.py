@@ -81,6 +81,8 @@ class MemoryStore:
             return
         meters = self._pools.setdefault(held.pool, {})
         for reading in readings:
+            if reading.amount is not None and reading.amount <= 0.0:
+                continue  # not provisioned, or nonsense: nothing to pace by
             meter = meters.get(reading.unit)
             if meter is None:
                 self._learn(held, reading, now)
