@@ -129,7 +129,8 @@ def run(
     stream: Annotated[
         bool | None,
         typer.Option(
-            "--stream/--no-stream", help="Stream replies: earlier news of limits and stalls [stream]."
+            "--stream/--no-stream",
+            help="Stream replies, for earlier news of limits and stalls. Default: stream.",
         ),
     ] = None,
     keep_going: Annotated[
