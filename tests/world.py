@@ -401,6 +401,5 @@ def a_call(
         weight=weight,
         deadline=deadline,
         max_wait_s=max_wait_s,
-        replayable=True,
         stream=stream,
     )

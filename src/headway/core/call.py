@@ -123,11 +123,22 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Cap:
+    """A budget you set: at most so much, in all, under this name ("session nightly").
+
+    `amount` is in whole nanodollars (USD), tokens (TOKENS: all input and output) or calls (REQUESTS).
+    """
+
+    name: str
+    unit: Unit
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One logical request. `body` is what goes out, byte for byte; `request` is the same, parsed.
 
-    `deadline` and `max_wait_s` are in monotonic seconds; `replayable` says that a reply broken off half-way may be
-    thrown away and asked for again, because nobody has seen it.
+    `deadline` and `max_wait_s` are in monotonic seconds. `caps` are the budgets it draws on, besides the engine's own.
     """
 
     id: str
@@ -143,5 +154,5 @@ class Call:
     weight: float = 1.0
     deadline: float | None = None
     max_wait_s: float | None = None
-    replayable: bool = False
     stream: bool = False
+    caps: tuple[Cap, ...] = ()

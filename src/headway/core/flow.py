@@ -46,6 +46,9 @@ def flow(call: Call, retry: Retry, provider: str) -> Flow:
         problem = sent.reply.problem
         if problem is None:
             return Outcome(call, number, reply=sent.reply, refusals=refusals, usages=usages)
+        if sent.reply.delivered:
+            why = "part of its reply has been seen"
+            return Outcome(call, number, sent.reply, problem, why=why, refusals=refusals, usages=usages)
         refused = problem.fault in (Fault.RATE_LIMITED, Fault.RAMP_LIMITED)
         refusals += refused
         failures += not refused

@@ -45,8 +45,6 @@ class Retry:
         self, problem: Problem, call: Call, failures: int, refusals: int, now: float, draw: float
     ) -> Again | GiveUp:
         """Decide after `failures` failed and `refusals` refused attempts, this one included. `draw` is uniform in [0, 1)."""
-        if problem.status == 200 and not call.replayable:
-            return GiveUp("part of its reply has been seen")
         match problem.fault:
             case Fault.REJECTED | Fault.STOPPED:
                 return GiveUp("the provider will not change its answer")

@@ -35,6 +35,7 @@ class Reply:
     """What came back for one attempt, whole. `message` is the parsed reply; None if there was a problem.
 
     Times are seconds from sending; None: never came. `produced` is our count of output tokens of a reply that broke off.
+    `sent`: some of the request had left. `delivered`: the caller has seen some of the reply, so it cannot be asked for again.
     """
 
     status: int | None
@@ -46,6 +47,7 @@ class Reply:
     total_s: float = 0.0
     produced: float = 0.0
     sent: bool = True
+    delivered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

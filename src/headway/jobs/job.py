@@ -184,7 +184,6 @@ class Job:
             job=way.job,
             label=checked.line.custom_id,
             max_wait_s=way.max_wait_s,
-            replayable=True,
             stream=way.stream,
         )
 
