@@ -27,7 +27,7 @@ from headway.core.engine import Engine
 from headway.core.retry import Retry
 from headway.core.steps import Outcome, Reply, Ticket
 from headway.drivers.aio import AioDriver
-from headway.drivers.turnstile import Watch
+from headway.drivers.turnstile import Turnstile, Watch
 from headway.errors import BudgetExceeded, WouldWaitTooLong
 from headway.stores.memory import MemoryStore
 from world import POOL, a_call
@@ -67,15 +67,8 @@ class Sender:
 def a_driver(
     engine: Engine, sender: Any, written: Written | None = None, clock: Callable[[], float] | None = None
 ) -> AioDriver:
-    return AioDriver(
-        engine,
-        sender,
-        written or Written(),
-        provider="anthropic",
-        retry=Retry(),
-        clock=clock or Clock(),
-        wall=wall,
-    )
+    turnstile = Turnstile(engine, written or Written(), clock or Clock(), wall)
+    return AioDriver(turnstile, sender, provider="anthropic", retry=Retry())
 
 
 async def until(happened: Callable[[], bool]) -> None:

@@ -28,7 +28,7 @@ from headway.core.line import Place
 from headway.core.retry import Retry
 from headway.core.steps import Outcome, Reply, Ticket
 from headway.drivers.sync import SyncDriver
-from headway.drivers.turnstile import Watch
+from headway.drivers.turnstile import Turnstile, Watch
 from headway.errors import WouldWaitTooLong
 from headway.stores.memory import MemoryStore
 from world import POOL, a_call
@@ -82,15 +82,8 @@ class Sender:
 def a_driver(
     engine: Engine, sender: Any, written: Written | None = None, clock: Callable[[], float] | None = None
 ) -> SyncDriver:
-    return SyncDriver(
-        engine,
-        sender,
-        written or Written(),
-        provider="anthropic",
-        retry=Retry(),
-        clock=clock or Clock(),
-        wall=wall,
-    )
+    turnstile = Turnstile(engine, written or Written(), clock or Clock(), wall)
+    return SyncDriver(turnstile, sender, provider="anthropic", retry=Retry())
 
 
 class Caller(threading.Thread):

@@ -21,8 +21,9 @@ class Bell:
 
     rings: int = 0
 
-    def set(self) -> None:
+    def set(self) -> bool:
         self.rings += 1
+        return True
 
 
 @dataclass

@@ -15,11 +15,23 @@ from collections.abc import Generator
 from headway.core.call import Call, Fault, Usage
 from headway.core.ports import Entry, OpenEntry
 from headway.core.retry import Again, GiveUp, Retry
-from headway.core.steps import Admit, Answer, Outcome, Pause, Record, Reply, Send, Sent, Settle, Step, Ticket
+from headway.core.steps import (
+    CANCELLED,
+    Admit,
+    Answer,
+    Outcome,
+    Pause,
+    Record,
+    Reply,
+    Send,
+    Sent,
+    Settle,
+    Step,
+    Ticket,
+)
 from headway.errors import HeadwayError
 
 Flow = Generator[Step, Answer, Outcome]
-_CANCELLED = Reply(status=None, headers={})
 
 
 def flow(call: Call, retry: Retry, provider: str) -> Flow:
@@ -38,7 +50,7 @@ def flow(call: Call, retry: Retry, provider: str) -> Flow:
         except GeneratorExit:  # dropped by a driver that is gone itself; nothing is left to settle with
             raise
         except BaseException:  # cancelled: the provider may have begun, so the estimate stands
-            yield from _close(admitted, _CANCELLED)
+            yield from _close(admitted, CANCELLED)
             raise
         assert isinstance(sent, Sent)
         usage = yield from _close(admitted, sent.reply)
@@ -62,9 +74,9 @@ def flow(call: Call, retry: Retry, provider: str) -> Flow:
 def _close(ticket: Ticket, reply: Reply) -> Generator[Step, Answer, Usage]:
     """Settle and record one attempt; returns what it took, by the provider's word or by ours."""
     usage, estimated = _usage(ticket, reply)
-    yield Settle(ticket, reply, usage, estimated)
     problem = reply.problem
-    outcome = "cancelled" if reply is _CANCELLED else "ok" if problem is None else problem.fault.value
+    outcome = "cancelled" if reply.cancelled else "ok" if problem is None else problem.fault.value
+    yield Settle(ticket, reply, usage, estimated, outcome)
     yield Record(
         Entry(
             attempt_id=ticket.id,
@@ -83,7 +95,7 @@ def _close(ticket: Ticket, reply: Reply) -> Generator[Step, Answer, Usage]:
 
 def _usage(ticket: Ticket, reply: Reply) -> tuple[Usage, bool]:
     """What an attempt took. A reply that broke off after it began is billed, so it is counted by estimate."""
-    if reply.usage is not None and reply.problem is None:
+    if reply.usage is not None and reply.problem is None and not reply.cancelled:
         return reply.usage, False
     model = ticket.call.identity.model
     answered = reply.status is not None and reply.status >= 400

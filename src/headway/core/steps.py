@@ -36,6 +36,7 @@ class Reply:
 
     Times are seconds from sending; None: never came. `produced` is our count of output tokens of a reply that broke off.
     `sent`: some of the request had left. `delivered`: the caller has seen some of the reply, so it cannot be asked for again.
+    `cancelled`: nobody waited for its end.
     """
 
     status: int | None
@@ -48,6 +49,10 @@ class Reply:
     produced: float = 0.0
     sent: bool = True
     delivered: bool = False
+    cancelled: bool = False
+
+
+CANCELLED = Reply(status=None, headers={}, cancelled=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +72,13 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Give the ticket back, exactly once. Answer: None."""
+    """Give the ticket back, exactly once. Answer: None. `outcome` is "ok", a fault, or "cancelled"."""
 
     ticket: Ticket
     reply: Reply
     usage: Usage
     estimated: bool
+    outcome: str = "ok"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,63 +3,84 @@
 A slot is one caller's wait. Whoever changes the state of the engine pumps the pool, under the lock, and hands answers to
 the slots of those who go or are refused; each slot's event is set once it has one. Only the head of the line also sleeps
 by the clock (`wake_at`); all others sleep until somebody hands them something, so waiting costs nothing.
+
+Threads and event loops may share one turnstile. News is told outside the lock, in the thread of whoever caused it.
 """
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Protocol
 
-from headway.core.call import Call, Reading, Usage
+from headway.core.call import Call, Fault, Reading, Usage
 from headway.core.engine import Engine
+from headway.core.events import Admitted, Event, Refused, Settled, Waiting
 from headway.core.flow import Flow
 from headway.core.line import Place
 from headway.core.ports import Entry, Ledger, OpenEntry
-from headway.core.steps import Record, Reply, Settle, Step, Ticket
-from headway.errors import HeadwayError
+from headway.core.steps import Record, Reply, Sent, Settle, Step, Ticket
+from headway.errors import BudgetExceeded, HeadwayError, WouldWaitTooLong
 
 _NEVER_SENT = Reply(status=None, headers={}, sent=False)
+_log = logging.getLogger("headway")
 
 
-class Event(Protocol):
-    """What a waiting caller sleeps on."""
+class Bell(Protocol):
+    """What a waiting caller sleeps on. Set from any thread."""
 
-    def set(self) -> object:
-        """Wake it."""
+    def set(self) -> bool:
+        """Wake it. False: nobody is there any more."""
 
 
 class Slot:
     """One caller's wait. `answer` is the ticket, or the error that refused it; None: still waiting."""
 
-    __slots__ = ("answer", "event", "place", "wake_at")
+    __slots__ = ("answer", "bell", "place", "wake_at")
 
-    def __init__(self, place: Place, event: Event) -> None:
+    def __init__(self, place: Place, bell: Bell) -> None:
         self.place = place
-        self.event = event
+        self.bell = bell
         self.answer: Ticket | HeadwayError | None = None
         self.wake_at: float | None = None
 
 
 class Turnstile:
-    """Guards an engine. `clock` is monotonic seconds, `wall` nanoseconds since 1970 UTC."""
+    """Guards an engine. `clock` is monotonic seconds, `wall` nanoseconds since 1970 UTC, `tell` wants to know the news."""
 
     def __init__(
-        self, engine: Engine, ledger: Ledger, clock: Callable[[], float], wall: Callable[[], int]
+        self,
+        engine: Engine,
+        ledger: Ledger,
+        clock: Callable[[], float],
+        wall: Callable[[], int],
+        tell: Callable[[Event], None] | None = None,
     ) -> None:
         self.engine = engine
         self.clock = clock
+        self.tell = tell
         self._ledger = ledger
         self._lock = Lock()
         self._wall = wall
         self._slots: dict[int, Slot] = {}
+        self._late: deque[Callable[[], None]] = deque()
 
-    def join(self, call: Call, number: int, event: Event) -> Slot:
+    def join(self, call: Call, number: int, bell: Bell) -> Slot:
         """Stand in line."""
+        waiting = None
         with self._lock:
             place = self.engine.join(call, number, self.clock())
-            slot = self._slots[id(place)] = Slot(place, event)
-            self._pump(place.call.identity.pool or "")
+            slot = self._slots[id(place)] = Slot(place, bell)
+            name = place.call.identity.pool or ""
+            self._pump(name)
+            if self.tell is not None and slot.answer is None:
+                pool = self.engine.pools[name]
+                wait_s = max(pool.clears_at - self.clock(), 0.0)
+                waiting = Waiting(call, pool.waits_for, pool.level, wait_s, len(pool.line) - 1)
+        if waiting is not None:
+            self._say(waiting)
         return slot
 
     def ask(self, slot: Slot) -> None:
@@ -73,19 +94,41 @@ class Turnstile:
         with self._lock:
             self._slots.pop(id(slot.place), None)
             if isinstance(slot.answer, Ticket):
-                now = self.clock()
-                self.engine.settle(slot.answer, _NEVER_SENT, Usage(), False, now)
+                self.engine.settle(slot.answer, _NEVER_SENT, Usage(), False, self.clock())
             elif slot.answer is None:
                 self.engine.leave(slot.place)
             self._pump_all()
+        self._catch_up()
+
+    def received(self, slot: Slot) -> Ticket | HeadwayError:
+        """The caller has its answer."""
+        answer = slot.answer
+        assert answer is not None
+        if self.tell is None:
+            return answer
+        call = slot.place.call
+        match answer:
+            case Ticket():
+                tokens = (answer.input_tokens, answer.output_tokens)
+                self._say(Admitted(call, answer.number, answer.queued_s, *tokens))
+            case WouldWaitTooLong():
+                self._say(Refused(call, "headway", answer.limit, answer.level, answer.wait_s))
+            case BudgetExceeded():
+                self._say(Refused(call, "headway", answer.budget, answer.cap - answer.used, None))
+            case _:
+                self._say(Refused(call, "headway", "", None, None))
+        return answer
 
     def act(self, step: Settle | Record) -> None:
         """Do a step that never waits."""
         match step:
             case Settle(ticket, reply, usage, estimated):
                 with self._lock:
-                    self.engine.settle(ticket, reply, usage, estimated, self.clock())
+                    cost = self.engine.settle(ticket, reply, usage, estimated, self.clock())
                     self._pump_all()
+                if self.tell is not None:
+                    self._tell_settled(step, cost)
+                self._catch_up()
             case Record(OpenEntry() as opened):
                 self._ledger.open(opened)
             case Record(Entry() as entry):
@@ -103,16 +146,48 @@ class Turnstile:
             if ended is not error:
                 raise
 
+    def finish(self, running: Flow, reply: Reply) -> None:
+        """A reply that its caller read has ended: let the flow settle and record, and end it."""
+        try:
+            step: Step = running.send(Sent(reply, self.clock(), 0.0))
+            while True:
+                assert isinstance(step, Settle | Record)
+                self.act(step)
+                step = running.send(None)
+        except StopIteration:
+            pass
+
     def headed(self, ticket: Ticket, readings: Sequence[Reading], *, ok: bool) -> None:
         """The head of a reply is in: correct the meters, and let go who can."""
         with self._lock:
             self.engine.headed(ticket, readings, self.clock(), ok=ok)
             self._pump(ticket.call.identity.pool or "")
+        if self.tell is not None:
+            self._tell_notices()
 
     def produced(self, ticket: Ticket, tokens: float) -> None:
         """A reply has grown to `tokens` of output, by our own count."""
         with self._lock:
             self.engine.produced(ticket, tokens, self.clock())
+
+    def put_off(self) -> float:
+        """A retry is wanted: by how many seconds more it must wait, so that an outage is not answered with load."""
+        with self._lock:
+            return self.engine.retries.spend()
+
+    def later(self, action: Callable[[], None]) -> None:
+        """Act from a destructor, which may run inside our own lock: at once if that is free, else when it comes free."""
+        self._late.append(action)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        while self._late and self._lock.acquire(blocking=False):
+            self._lock.release()
+            try:
+                action = self._late.popleft()
+            except IndexError:
+                return
+            action()
 
     def _pump_all(self) -> None:
         """A place in flight or money came free, which calls of any pool may have waited for."""
@@ -123,29 +198,86 @@ class Turnstile:
     def _pump(self, pool: str) -> None:
         now = self.clock()
         pumped = self.engine.pump(pool, now, self._wall())
+        lost = []
         answers: list[tuple[Place, Ticket | HeadwayError]] = [*pumped.admitted, *pumped.refused]
         for place, answer in answers:
             slot = self._slots.pop(id(place))
             slot.answer = answer
-            slot.event.set()
+            if not slot.bell.set() and isinstance(answer, Ticket):
+                lost.append(answer)
+        for ticket in lost:
+            self.engine.settle(ticket, _NEVER_SENT, Usage(), False, now)
+        if lost:
+            return self._pump(pool)
         head = self.engine.pools[pool].line.head()
         if head is None or pumped.ask_again_s is None:
-            return
+            return None
         slot = self._slots[id(head)]
         wake_at = now + pumped.ask_again_s
         if slot.wake_at is None or wake_at < slot.wake_at - 1e-4:
             slot.wake_at = wake_at
-            slot.event.set()
+            if not slot.bell.set():
+                del self._slots[id(head)]
+                self.engine.leave(head)
+                return self._pump(pool)
+        return None
+
+    def _tell_settled(self, step: Settle, cost: int | None) -> None:
+        ticket, reply = step.ticket, step.reply
+        problem = reply.problem
+        if problem is not None and problem.fault in (Fault.RATE_LIMITED, Fault.RAMP_LIMITED):
+            limit = problem.unit.value if problem.unit else problem.error_type
+            self._say(Refused(ticket.call, "provider", limit, None, problem.retry_after_s))
+        self._say(
+            Settled(
+                ticket.call,
+                ticket.number,
+                step.outcome,
+                reply.status,
+                problem,
+                step.usage,
+                step.estimated,
+                cost,
+                ticket.queued_s,
+                reply.first_token_s,
+                reply.total_s,
+                ticket.at_ns,
+            )
+        )
+        self._tell_notices()
+
+    def _tell_notices(self) -> None:
+        notices = self.engine.notices
+        while notices:
+            try:
+                self._say(notices.pop(0))
+            except IndexError:
+                return
+
+    def _say(self, news: Event) -> None:
+        """Tell the news. Who cannot take it must not harm the call."""
+        assert self.tell is not None
+        try:
+            self.tell(news)
+        except Exception:
+            _log.exception("a hook for %s raised", type(news).__name__)
 
 
 class Watch:
-    """What a sender tells while a reply comes in."""
+    """What a sender tells while a reply comes in. A sender that returns None has handed the reply to its caller to read:
+    then exactly one of `finish` and `break_off` ends the call, whichever is first."""
 
-    __slots__ = ("_ticket", "_turnstile")
+    __slots__ = ("_life", "_ticket", "_turnstile")
 
-    def __init__(self, turnstile: Turnstile, ticket: Ticket) -> None:
-        self._turnstile = turnstile
+    def __init__(self, turnstile: Turnstile, ticket: Ticket, running: Flow) -> None:
         self._ticket = ticket
+        self._turnstile = turnstile
+        self._life = [running]  # taken out by whoever ends it: popping is atomic
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has been ended."""
+        return not self._life
 
     def headed(self, readings: Sequence[Reading], *, ok: bool) -> None:
         """The head is in; `ok`: the call was admitted."""
@@ -154,3 +286,16 @@ class Watch:
     def produced(self, tokens: float) -> None:
         """So many output tokens have come so far, by our own count."""
         self._turnstile.produced(self._ticket, tokens)
+
+    def finish(self, reply: Reply) -> None:
+        """The caller has read its reply, or will read no more of it. A second time does nothing."""
+        try:
+            running = self._life.pop()
+        except IndexError:
+            return
+        self._turnstile.finish(running, reply)
+
+    def drop(self, reply: Reply) -> None:
+        """`finish`, from a destructor."""
+        if self._life:
+            self._turnstile.later(lambda: self.finish(reply))

@@ -23,6 +23,7 @@ from headway.assemble import Parts, open_ledger
 from headway.core.forecast import Lengths
 from headway.core.retry import Retry
 from headway.drivers.aio import AioDriver
+from headway.drivers.turnstile import Turnstile
 from headway.errors import ConfigError, JobFileError, OutputError
 from headway.jobs.check import bad_report, checker
 from headway.jobs.counting import Counting
@@ -121,14 +122,12 @@ class Door:
         )
         parts.engine.lessons = lambda pool: recall_lessons(ledger, config.base_url, pool, time.time_ns())
         try:
+            counted = Counting(ledger, self.tally, parts.prices)
             driver = AioDriver(
-                parts.engine,
+                Turnstile(parts.engine, counted, time.monotonic, time.time_ns),
                 WireSender(client, parts.provider, config.headers(), time.monotonic, job),
-                Counting(ledger, self.tally, parts.prices),
                 provider=parts.provider.name,
                 retry=Retry(config.retries),
-                clock=time.monotonic,
-                wall=time.time_ns,
             )
             async with anyio.create_task_group() as group:
                 group.start_soon(_obey_signals, job, show)
