@@ -49,7 +49,7 @@ class Parser:
         if self._fresh:
             self._fresh = False
             blocks[0] = blocks[0].removeprefix(_BOM)
-        return _events(blocks)
+        return [event for event in map(parse_block, blocks) if event is not None]
 
     def finish(self) -> list[Event]:
         """The event left over when a stream ends without a blank line. The specification drops it; recordings need it."""
@@ -73,15 +73,12 @@ def parse_stream(body: bytes) -> list[Event]:
     return parser.feed(body) + parser.finish()
 
 
-def _events(blocks: list[bytes]) -> list[Event]:
-    events = []
-    for block in blocks:
-        head, between, data = block.partition(b"\ndata: ")
-        if between and head[:7] == b"event: " and b"\n" not in head and b"\n" not in data:
-            events.append(Event(head[7:].decode("utf-8", "replace"), data))
-        elif (event := _slowly(block)) is not None:
-            events.append(event)
-    return events
+def parse_block(block: bytes) -> Event | None:
+    """One event, from its lines without the blank one. None: there is no data in it."""
+    head, between, data = block.partition(b"\ndata: ")
+    if between and head[:7] == b"event: " and b"\n" not in head and b"\n" not in data:
+        return Event(head[7:].decode("utf-8", "replace"), data)
+    return _slowly(block)
 
 
 def _slowly(block: bytes) -> Event | None:
