@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from headway.core.books import Books, Posting, over
 from headway.core.bucket import Lesson
 from headway.core.budget import Budget
 from headway.core.call import Call, Fault, Problem, Reading, Unit, Usage
@@ -24,7 +25,8 @@ from headway.core.ports import Level, Store
 from headway.core.prefix import Prefixes
 from headway.core.retry import RetryBudget
 from headway.core.steps import Reply, Ticket
-from headway.errors import BudgetExceeded, HeadwayError, WouldWaitTooLong
+from headway.core.totals import Total
+from headway.errors import HeadwayError, WouldWaitTooLong
 
 PROGRESS_TOKENS = 64  # of output, that are told to the meters at once
 LOOK_FIRST, LOOK_AGAIN = (
@@ -50,6 +52,7 @@ class _Running:
     pool: Pool
     lengths: Lengths
     holds: dict[Unit, Hold]
+    posting: Posting
     headed: bool = False
     readings: Sequence[Reading] = ()
     produced: float = 0.0
@@ -60,8 +63,9 @@ class Engine:
     """`limits` says what is known of a pool's limits from the start (nothing: learnt from the first reply), `lessons` what
     an earlier run was taught about its buckets.
 
-    For the budget, `price` says what a call with so many input tokens costs at most, and `cost` what an attempt did cost
-    (None: not known, then it counts as the most it could). Nanodollars.
+    Nanodollars: `price` says what a call with so many input tokens costs at most, for the budget; `cost` what an attempt
+    did cost, at `at_ns` (None: not known, then it counts as what it held); `expect` what a call of so many input and
+    output tokens will cost, for the budgets that calls name (None: of unknown price).
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Engine:
         budget: Budget | None = None,
         price: Callable[[Call, float], int] | None = None,
         cost: Callable[[Usage, int], int | None] | None = None,
+        expect: Callable[[Call, float, float], int | None] | None = None,
         cache_is_free: Callable[[str], bool] = lambda _model: True,
     ) -> None:
         self.store = store
@@ -85,8 +90,7 @@ class Engine:
         self._limits = limits
         self.lessons = lessons
         self._most = most_in_flight
-        self._price = price
-        self._cost = cost
+        self._books = Books(budget, price, cost, expect)
         self._cache_is_free = cache_is_free
         self._running: dict[str, _Running] = {}
 
@@ -112,10 +116,14 @@ class Engine:
         """Stand in line. The place is the driver's handle for `leave`, and comes back from `pump`."""
         assert call.identity.pool is not None
         pool = self.pool(call.identity.pool, now)
+        if call.caps and number == 1:
+            self._books.caps.see(call)
         waits_until = None if call.max_wait_s is None else now + call.max_wait_s
         ends = [at for at in (call.deadline, waits_until) if at is not None]
         place = Place(call, now, number, min(ends) if ends else None)
         pool.line.join(place)
+        if call.caps:
+            pool.capped.append(place)
         return place
 
     def leave(self, place: Place) -> bool:
@@ -130,6 +138,8 @@ class Engine:
         admitted: list[tuple[Place, Ticket]] = []
         refused: list[tuple[Place, HeadwayError]] = []
         ask_again: float | None = None
+        if pool.capped:
+            self._refuse_hopeless(pool, refused, now)
         if pool.line.has_ends:
             self._refuse_overdue(pool, pool.line.overdue(now), refused, now)
         while (place := pool.line.head()) is not None:
@@ -155,6 +165,17 @@ class Engine:
         if not admitted and not refused:
             return Pumped(ask_again_s=ask_again)
         return Pumped(tuple(admitted), tuple(refused), ask_again)
+
+    def _refuse_hopeless(self, pool: Pool, refused: list[tuple[Place, HeadwayError]], now: float) -> None:
+        """Whoever has just joined and has a budget that is used up need not stand in line for it."""
+        capped, pool.capped = pool.capped, []
+        for place in capped:
+            caps, call = self._books.caps, place.call
+            if not caps.is_used_up(call):
+                continue
+            error = caps.refusal(call, self._books.expected(call, self._needs(call, now)))
+            if error is not None and pool.line.leave(place):
+                refused.append((place, error))
 
     def _refuse_overdue(
         self, pool: Pool, late: Sequence[Place], refused: list[tuple[Place, HeadwayError]], now: float
@@ -197,11 +218,11 @@ class Engine:
             hold = running.holds[Unit.OUTPUT_TOKENS] = Hold(guess.mean, guess.variance, hold.most)
         self.store.produce(ticket.id, tokens, hold, now)
 
-    def settle(self, ticket: Ticket, reply: Reply, usage: Usage, estimated: bool, now: float) -> None:
-        """The attempt is over. A second time does nothing."""
+    def settle(self, ticket: Ticket, reply: Reply, usage: Usage, estimated: bool, now: float) -> int | None:
+        """The attempt is over: returns its cost in nanodollars, None if not known. A second time does nothing."""
         running = self._running.pop(ticket.id, None)
         if running is None:
-            return
+            return None
         pool, call, problem = running.pool, ticket.call, reply.problem
         pool.ceiling.leave()
         if problem is None and not estimated:
@@ -221,11 +242,10 @@ class Engine:
                 pool.ramp.bite(now)
         if not running.headed or problem is not None:
             self.prefixes.failed(call.estimate.prefix, call.id)
-        if self.budget is not None:
-            cost = self._cost(usage, ticket.at_ns) if self._cost and reply.sent else None
-            unknown = ticket.worst_cost if reply.sent else 0
-            self.budget.settle(ticket.worst_cost, unknown if cost is None else cost)
+        accepted = estimated or (reply.status is not None and reply.status < 400)
+        cost, _ = self._books.settle(running.posting, ticket, reply, usage, accepted=accepted)
         pool.look(now)
+        return cost
 
     def _give_back(self, running: _Running, usage: Usage, now: float, *, requests: float) -> None:
         charged = usage.input_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
@@ -266,11 +286,15 @@ class Engine:
         if closed_for:
             return self._wait(pool, place, closed_for, wait_s, 0.0, now)
         needs = self._needs(call, now)
-        worst = self._price(call, needs.input_tokens) if self._price else 0
+        worst = self._books.worst(call, needs)
         if self.budget is not None and not self.budget.fits(worst):
             if self.budget.is_over(worst):
-                return _over(self.budget, worst), 0.0
+                return over(self.budget, worst), 0.0
             return self._wait(pool, place, "the budget", float("inf"), 0.0, now)
+        take = self._books.expected(call, needs) if call.caps else None
+        error = None if take is None else self._books.caps.refusal(call, take)
+        if error is not None:
+            return error, 0.0
         ticket_id = f"{call.id}-{place.number}"
         short = self.store.take(ticket_id, pool.name, needs.holds, now)
         if short is not None:
@@ -288,7 +312,7 @@ class Engine:
             needs.holds[Unit.OUTPUT_TOKENS].need,
             worst,
         )
-        running = _Running(ticket, pool, needs.lengths, needs.holds)
+        running = _Running(ticket, pool, needs.lengths, needs.holds, self._books.go(ticket, take))
         running.look_at = LOOK_FIRST * ticket.output_tokens
         self._go(pool, ticket, running, now)
         return ticket
@@ -299,8 +323,6 @@ class Engine:
         pool.ramp.start(now)
         if ticket.number == 1:
             self.retries.earn()
-        if self.budget is not None:
-            self.budget.hold(ticket.worst_cost)
         self.prefixes.go(ticket.call.estimate.prefix, ticket.call.id, now)
 
     def _cost_of(self, ticket: Ticket) -> float:
@@ -327,6 +349,10 @@ class Engine:
         )
         return needs_of(call, self.forecast, reads_prefix=reads)
 
+    def usage(self) -> tuple[Total, ...]:
+        """What was used so far, by session and model."""
+        return self._books.totals.all()
+
     def levels(self, name: str, now: float) -> tuple[Level, ...]:
         """How full each limit of a pool is."""
         return self.store.levels(name, now)
@@ -350,14 +376,4 @@ def _too_long(limit: str, level: float, wait_s: float) -> WouldWaitTooLong:
         level=level,
         wait_s=wait_s,
         hint="Allow a longer wait, a smaller request, or a higher limit.",
-    )
-
-
-def _over(budget: Budget, worst: int) -> BudgetExceeded:
-    used, cap = budget.spent / 1e9, budget.cap / 1e9
-    return BudgetExceeded(
-        f"budget of ${cap:,.4f}: ${used:,.4f} is used and the next call may cost up to ${worst / 1e9:,.4f}",
-        used=used,
-        cap=cap,
-        hint="Raise the cap to go on; what is done is kept.",
     )

@@ -1,0 +1,120 @@
+"""What calls take, in money and in all: the budget of the engine, the budgets that calls name, the live totals.
+
+Each attempt is priced once, when it is over. Nanodollars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headway.core.budget import Budget
+from headway.core.call import Call, Fault, Unit, Usage
+from headway.core.caps import Caps, Held, Take, settle
+from headway.core.needs import Needs
+from headway.core.steps import Reply, Ticket
+from headway.core.totals import Row, Totals
+from headway.errors import BudgetExceeded
+
+
+@dataclass(slots=True)
+class Posting:
+    """One attempt in the books: its row among the totals, and what it holds of the budgets it names."""
+
+    row: Row
+    held: Held
+
+
+class Books:
+    """See `Engine` for the arguments."""
+
+    def __init__(
+        self,
+        budget: Budget | None,
+        price: Callable[[Call, float], int] | None,
+        cost: Callable[[Usage, int], int | None] | None,
+        expect: Callable[[Call, float, float], int | None] | None,
+    ) -> None:
+        self.budget = budget
+        self.caps = Caps()
+        self.totals = Totals()
+        self._price = price
+        self._cost = cost
+        self._expect = expect
+
+    def worst(self, call: Call, needs: Needs) -> int:
+        """What a call can cost at most, as far as there is a budget to hold it on."""
+        return self._price(call, needs.input_tokens) if self._price is not None else 0
+
+    def expected(self, call: Call, needs: Needs) -> Take:
+        """What a call is expected to take, for the budgets it names."""
+        output = needs.holds[Unit.OUTPUT_TOKENS].need
+        cost = None
+        if self._expect is not None and any(cap.unit is Unit.USD for cap in call.caps):
+            cost = self._expect(call, needs.input_tokens, output)
+        return Take(round(needs.input_tokens + output), cost)
+
+    def go(self, ticket: Ticket, take: Take | None) -> Posting:
+        """An attempt goes; `take` is what is held on the budgets it names."""
+        call = ticket.call
+        if self.budget is not None:
+            self.budget.hold(ticket.worst_cost)
+        held = () if take is None else self.caps.hold(call, take)
+        return Posting(self.totals.go(call.session, call.identity.model), held)
+
+    def settle(
+        self, posting: Posting, ticket: Ticket, reply: Reply, usage: Usage, *, accepted: bool
+    ) -> tuple[int | None, list[tuple[Budget, float]]]:
+        """An attempt is over. Returns its cost (None: not known), and the budgets that passed a share of their cap."""
+        cost: int | None = 0
+        if accepted:
+            cost = None if self._cost is None else self._cost(usage, ticket.at_ns)
+        if self.budget is not None:
+            self.budget.settle(ticket.worst_cost, ticket.worst_cost if cost is None else cost)
+        self._count(posting.row, reply, usage, cost, accepted)
+        if not posting.held:
+            return cost, []
+        took = Take(tokens_of(usage), cost) if accepted else Take(0, 0, 0)
+        return cost, settle(posting.held, took, ticket.call.identity.model)
+
+    def _count(self, row: Row, reply: Reply, usage: Usage, cost: int | None, accepted: bool) -> None:
+        row = row.into or row
+        row.in_flight -= 1
+        problem = reply.problem
+        if not reply.sent:
+            row.attempts -= 1
+        elif problem is None and reply.status is not None:
+            row.calls += 1
+        elif reply.status == 429 or (
+            problem is not None and problem.fault in (Fault.RATE_LIMITED, Fault.RAMP_LIMITED)
+        ):
+            row.refused += 1
+        if accepted:
+            row.take(usage)
+            if cost is None:
+                row.unpriced += tokens_of(usage) > 0
+            else:
+                row.nanousd += cost
+
+
+def tokens_of(usage: Usage) -> int:
+    """All input and output of an attempt, its parts included."""
+    return (
+        usage.input_tokens
+        + usage.cache_read_tokens
+        + usage.cache_write_5m_tokens
+        + usage.cache_write_1h_tokens
+        + usage.output_tokens
+        + sum(map(tokens_of, usage.parts))
+    )
+
+
+def over(budget: Budget, worst: int) -> BudgetExceeded:
+    """Why the engine's own budget lets a call that may cost `worst` go no more."""
+    used, cap = budget.spent / 1e9, budget.cap / 1e9
+    return BudgetExceeded(
+        f"budget of ${cap:,.4f}: ${used:,.4f} is used and the next call may cost up to ${worst / 1e9:,.4f}",
+        used=used,
+        cap=cap,
+        hint="Raise the cap to go on; what is done is kept.",
+    )

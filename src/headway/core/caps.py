@@ -1,0 +1,143 @@
+"""The budgets that calls name themselves (`Call.caps`): a session, a job, a person.
+
+A call goes if each of its caps has room for what it is expected to take, beside what is spent and what is held by the
+calls in flight. If not, it is refused at once: it never waits for money, and calls that run are never cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headway.core.budget import Budget
+from headway.core.call import Call, Unit
+from headway.errors import BudgetExceeded, ConfigError
+
+NAMED = 3  # models that a refusal names
+_WORDS = {Unit.USD: "usd", Unit.TOKENS: "tokens", Unit.REQUESTS: "requests"}
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What a call takes, or is expected to: all tokens, in and out; nanodollars (None: of unknown price); 1 call or 0."""
+
+    tokens: int
+    nanousd: int | None
+    requests: int = 1
+
+    def of(self, unit: Unit) -> int | None:
+        """How much of the unit of a cap."""
+        return self.nanousd if unit is Unit.USD else self.tokens if unit is Unit.TOKENS else self.requests
+
+
+Held = tuple[tuple[Budget, int], ...]
+
+
+class Caps:
+    """All budgets that calls have named, for as long as the engine lives: forgetting one would let it be spent again."""
+
+    def __init__(self) -> None:
+        self._budgets: dict[tuple[str, Unit], Budget] = {}
+
+    def see(self, call: Call) -> None:
+        """A new call: a cap it names is made at first sight, and changed if its amount is another now.
+
+        Raises ConfigError for a unit that no cap can have.
+        """
+        for cap in call.caps:
+            budget = self._budgets.get((cap.name, cap.unit))
+            if budget is None:
+                if cap.unit not in _WORDS:
+                    raise ConfigError(
+                        f"budget {cap.name!r}: there are no budgets of {cap.unit.value}",
+                        hint="A budget is in usd, tokens or requests.",
+                    )
+                self._budgets[cap.name, cap.unit] = Budget(cap.amount, name=cap.name, unit=cap.unit)
+            elif budget.cap != cap.amount:
+                budget.change(cap.amount)
+
+    def of(self, call: Call) -> list[Budget]:
+        """The budgets that a call draws on."""
+        return [self._budgets[cap.name, cap.unit] for cap in call.caps]
+
+    def is_used_up(self, call: Call) -> bool:
+        """Whether a budget of this call has nothing left: then it need not stand in line to be refused."""
+        return any(budget.spent >= budget.cap for budget in self.of(call))
+
+    def refusal(self, call: Call, take: Take) -> BudgetExceeded | None:
+        """Why this call may not go now, by the first of its caps that has no room for it; None: it may."""
+        for budget in self.of(call):
+            amount = take.of(budget.unit)
+            if amount is None:
+                return _unpriced(budget, call)
+            if budget.spent >= budget.cap or not budget.fits(amount):
+                return _exceeded(budget, call, take)
+        return None
+
+    def hold(self, call: Call, take: Take) -> Held:
+        """The call goes. Returns what is to be settled."""
+        held = tuple((budget, take.of(budget.unit) or 0) for budget in self.of(call))
+        for budget, amount in held:
+            budget.hold(amount)
+        return held
+
+
+def settle(held: Held, took: Take, model: str) -> list[tuple[Budget, float]]:
+    """The call is over. Returns the budgets that passed a share of their cap by it, with that share.
+
+    Money that nobody can tell counts as what was held.
+    """
+    news = []
+    for budget, amount in held:
+        actual = took.of(budget.unit)
+        budget.settle(amount, amount if actual is None else actual, model)
+        share = budget.passed()
+        if share is not None:
+            news.append((budget, share))
+    return news
+
+
+def _exceeded(budget: Budget, call: Call, take: Take) -> BudgetExceeded:
+    shown = f"{_amount(budget.spent, budget.unit)} is used{_by(budget)}"
+    if budget.in_flight:
+        shown += f", {_amount(budget.held, budget.unit)} is held by {_calls(budget.in_flight)} in flight"
+    cost = "" if take.nanousd is None else f", expected to cost {_amount(take.nanousd, Unit.USD)}"
+    refused = f"a call of {call.identity.model[:100]} of about {take.tokens:,} tokens{cost}"
+    scale = 1e-9 if budget.unit is Unit.USD else 1.0
+    return BudgetExceeded(
+        f"budget {budget.name!r} of {_amount(budget.cap, budget.unit)}: {shown}; refused: {refused}",
+        used=budget.spent * scale,
+        cap=budget.cap * scale,
+        unit=_WORDS[budget.unit],
+        budget=budget.name,
+        hint="Raise the cap to go on; what is done is kept.",
+    )
+
+
+def _unpriced(budget: Budget, call: Call) -> BudgetExceeded:
+    return BudgetExceeded(
+        f"budget {budget.name!r} of {_amount(budget.cap, budget.unit)}: the price of "
+        f"{call.identity.model[:100]} is not known, so it cannot be kept",
+        used=budget.spent * 1e-9,
+        cap=budget.cap * 1e-9,
+        unit=_WORDS[budget.unit],
+        budget=budget.name,
+        hint="Use a budget in tokens for models without a known price.",
+    )
+
+
+def _by(budget: Budget) -> str:
+    """By how many calls, and of which models most."""
+    calls = sum(count for count, _ in budget.by.values())
+    if not calls:
+        return ""
+    most = sorted(budget.by.items(), key=lambda entry: entry[1][1], reverse=True)[:NAMED]
+    models = ", ".join(f"{model[:100]} {_amount(used, budget.unit)}" for model, (_, used) in most)
+    return f" by {_calls(calls)} ({models})"
+
+
+def _calls(count: int) -> str:
+    return f"{count:,} call{'s' if count != 1 else ''}"
+
+
+def _amount(amount: int, unit: Unit) -> str:
+    return f"${amount / 1e9:,.4f}" if unit is Unit.USD else f"{amount:,} {_WORDS[unit]}"
