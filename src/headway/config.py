@@ -1,30 +1,43 @@
-"""Settings: environment and arguments become one frozen `Config`.
+"""Arguments, environment and headway.toml become one frozen `Config`; the first of them that has a value wins.
 
-| setting | environment | default |
-|---|---|---|
-| key | `ANTHROPIC_API_KEY`, or `ANTHROPIC_AUTH_TOKEN` (sent as Bearer) | none |
-| base URL | `ANTHROPIC_BASE_URL` | https://api.anthropic.com |
-| ledger | `HEADWAY_LEDGER` | the platform's data folder |
+What settings there are: `settings.table`. Which file counts: `settings.file`. Keys of the API come from the environment or
+as arguments, never out of a file: `ANTHROPIC_API_KEY`, or `ANTHROPIC_AUTH_TOKEN` (sent as Bearer).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from headway.errors import ConfigError
+from headway.settings.file import find
+from headway.settings.gather import Gathered, error_of, gather
+from headway.settings.kinds import API_VERSIONS
+from headway.settings.table import SETTINGS
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
-API_VERSIONS = ("2023-06-01", "2026-10-21")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDefaults:
+    """What callers get that say nothing themselves. `budget` is as written: "2usd"; see `settings.kinds.parse_budget`."""
+
+    tenant: str | None = None
+    class_: str | None = None
+    budget: str | None = None
+    max_wait_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """What one engine is started with.
 
-    `limits` and `burst` are as written by people (None: learnt); `max_cost_usd` is a cap in dollars. Keys never show in
-    `repr`.
+    `limits`, `pool_limits` and `burst` are as written by people (None: learnt); `max_cost_usd` is a cap in dollars.
+    `sources` says where each setting that is not a default came from: a file and line, a variable, a flag, an argument.
+    Keys never show in `repr`.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -32,6 +45,7 @@ class Config:
     base_url: str = DEFAULT_BASE_URL
     api_version: str = API_VERSIONS[0]
     limits: str | None = None
+    pool_limits: Mapping[str, str] = field(default_factory=dict, hash=False)
     tier: str | None = None
     burst: str | None = None
     max_cost_usd: float | None = None
@@ -41,6 +55,24 @@ class Config:
     stream: bool = True
     any_model: bool = False
     ledger: str | None = None
+    session: SessionDefaults = SessionDefaults()
+    file: str | None = field(default=None, repr=False, compare=False)
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def limits_of(self, pool: str) -> str | None:
+        """The limits of one pool, as written; where both name one, those of the pool come last and count."""
+        return ",".join(filter(None, (self.limits, self.pool_limits.get(pool)))) or None
+
+    @contextmanager
+    def blaming(self, setting: str) -> Iterator[None]:
+        """A ConfigError inside says where the setting at fault (a key of the file) came from."""
+        try:
+            yield
+        except ConfigError as error:
+            source = self.sources.get(setting, "argument")
+            if source == "argument":
+                raise
+            raise ConfigError(f"{source}: {setting}: {error}", hint=error.hint) from None
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """The headers that every request carries. Raises ConfigError if there is no key."""
@@ -56,34 +88,32 @@ class Config:
         return [credential, (b"anthropic-version", self.api_version.encode())]
 
 
-def load(environment: Mapping[str, str], **arguments: Any) -> Config:
-    """Settings from the environment, with those of `arguments` that are not None on top.
+def load(
+    environment: Mapping[str, str], *, folder: Path | None = None, flags: bool = False, **arguments: Any
+) -> Config:
+    """Settings out of `arguments` that are not None, else `environment`, else the file found from `folder` (default: the
+    current one), else defaults. An argument has the name of its key (`max_cost="20usd"`) or field (`max_cost_usd=20.0`).
 
-    Raises ConfigError for a value that cannot be used.
+    Raises ConfigError that names everything that cannot be used: where it stands, what it is, what to write instead;
+    with `flags` arguments are named as flags of a command.
     """
-    config = Config(
-        api_key=_key(environment, "ANTHROPIC_API_KEY"),
-        auth_token=_key(environment, "ANTHROPIC_AUTH_TOKEN"),
-        base_url=environment.get("ANTHROPIC_BASE_URL", "").strip() or DEFAULT_BASE_URL,
-        ledger=environment.get("HEADWAY_LEDGER") or None,
+    file = find(environment, folder or Path.cwd()).file
+    gathered = gather(file, environment, arguments, flags=flags)
+    if gathered.problems:
+        raise error_of(gathered.problems)
+    return _config(gathered, file)
+
+
+def _config(gathered: Gathered, file: Path | None) -> Config:
+    fields = {setting.key: setting.field for setting in SETTINGS}
+    top: dict[str, Any] = {}
+    session: dict[str, Any] = {}
+    for key, value in gathered.values.items():
+        (session if key.startswith("session.") else top)[fields.get(key, key)] = value
+    return Config(
+        **top,
+        session=SessionDefaults(**session),
+        pool_limits=gathered.pools,
+        file=str(file) if file else None,
+        sources=gathered.sources,
     )
-    config = replace(config, **{name: value for name, value in arguments.items() if value is not None})
-    if config.api_version not in API_VERSIONS:
-        raise ConfigError(
-            f"unknown API version {config.api_version!r}", hint=f"Known: {', '.join(API_VERSIONS)}."
-        )
-    if config.concurrency is not None and config.concurrency < 1:
-        raise ConfigError(f"--concurrency must be at least 1, not {config.concurrency}")
-    if config.retries < 0:
-        raise ConfigError(f"--retries must be 0 or more, not {config.retries}")
-    if config.max_cost_usd is not None and not 0 < config.max_cost_usd < float("inf"):
-        raise ConfigError(f"--max-cost must be more than 0, not {config.max_cost_usd}")
-    return config
-
-
-def _key(environment: Mapping[str, str], name: str) -> str | None:
-    """A key without the blanks and line ends that copying leaves around it. Its value is in no message."""
-    key = environment.get(name, "").strip()
-    if any(not "!" <= character <= "~" for character in key):
-        raise ConfigError(f"{name} holds characters that no key has", hint="Copy the key again.")
-    return key or None

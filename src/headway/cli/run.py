@@ -21,7 +21,6 @@ from headway.assemble import build
 from headway.cli.display import Display, ScanDisplay, show_summary, visible
 from headway.cli.files import is_text, open_job
 from headway.config import Config, load
-from headway.core.limit import parse_duration
 from headway.emulator.process import spawn
 from headway.emulator.profile import parse_profile
 from headway.errors import ConfigError, InputError
@@ -162,8 +161,8 @@ def run(
             "limits": limits,
             "tier": tier,
             "burst": burst,
-            "max_cost_usd": _dollars(max_cost),
-            "max_wait_s": parse_duration(max_wait, of="--max-wait") if max_wait else None,
+            "max_cost": max_cost,
+            "max_wait": max_wait,
             "retries": retries,
             "concurrency": concurrency,
             "base_url": base_url,
@@ -171,7 +170,7 @@ def run(
             "any_model": any_model or None,
             "ledger": ledger,
         }
-        config = load(os.environ, **arguments)
+        config = load(os.environ, flags=True, **arguments)
         target = _target(job, output, as_json)
         if emulate is not None:
             config = stack.enter_context(_emulated(config, emulate))
@@ -250,17 +249,6 @@ def _emulated(config: Config, profile: str) -> Iterator[Config]:
             auth_token=None,
             ledger=config.ledger or "none",
         )
-
-
-def _dollars(text: str | None) -> float | None:
-    """Read `20usd`, `$20` or `20`."""
-    if text is None:
-        return None
-    bare = text.strip().lower().removeprefix("$").removesuffix("usd").strip()
-    try:
-        return float(bare.replace(",", ""))
-    except ValueError:
-        raise ConfigError(f"--max-cost: cannot read {text!r}", hint="Write it like 20usd.") from None
 
 
 def with_profile(arguments: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from headway.config import Config, load
 from headway.errors import InputError
 from headway.ledger.report import By, Line, Report
 from headway.ledger.report import usage as read_usage
@@ -33,7 +35,7 @@ def usage(
     since: Annotated[str, typer.Option(help="7d, 24h, 30m, a date like 2026-11-01 (UTC), or all.")] = "7d",
     ledger: Annotated[
         Path | None,
-        typer.Option(help="The ledger file.", envvar="HEADWAY_LEDGER", show_default="of this user"),
+        typer.Option(help="The ledger file. Default: as set, or that of this user."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="For machines: exact integers, nanodollars.")
@@ -53,13 +55,21 @@ def usage(
 
         headway usage --json | jq .total       for scripts
     """
-    path = ledger or default_path()
+    path = _path(load(os.environ, flags=True, ledger=ledger and str(ledger)))
     report = read_usage(path, by, since_ns(since, time.time_ns()))
     if as_json:
         typer.echo(json.dumps({"ledger": str(path), **asdict(report)}))
     else:
         console = Console()
         console.print(picture(report, console.width))
+
+
+def _path(config: Config) -> Path:
+    if config.ledger == "none":
+        raise InputError(
+            f"no ledger is kept: {config.sources['ledger']} says none", hint="Name one with --ledger."
+        )
+    return Path(config.ledger) if config.ledger else default_path()
 
 
 def since_ns(text: str, now_ns: int) -> int:
