@@ -41,47 +41,52 @@ def count(text: bytes) -> Characters:
 
 
 def _count(text: bytes) -> Characters:
+    """Single kinds are counted as bytes; what depends on the byte before is counted on all bytes at once, as one number."""
     kinds = text.translate(_KINDS)
-    lower, upper, digits = kinds.count(b"a"), kinds.count(b"A"), kinds.count(b"0")
-    spaces, lines, marks = kinds.count(b" "), kinds.count(b"n"), kinds.count(b".")
-    beyond = len(text) - lower - upper - digits - spaces - lines - marks
+    upper, digits = kinds.count(_UPPER), kinds.count(_DIGIT)
+    spaces, lines, marks = kinds.count(_SPACE), kinds.count(_LINE), kinds.count(_MARK)
+    accents, beyond = 0, 0
+    if not text.isascii():
+        accents = kinds.count(_ACCENT)
+        beyond = accents + kinds.count(_BEYOND)
+    letters = len(text) - digits - spaces - lines - marks - beyond
+    number = int.from_bytes(kinds, "little")
+    again = number & number << 8  # the bits that a byte shares with the one before it
     return Characters(
-        letters=lower + upper,
+        letters=letters,
         upper=upper,
         digits=digits,
         lines=lines,
-        pairs=kinds.count(b"  "),
-        camel=kinds.count(b"aA"),
+        pairs=kinds.count(_SPACE + _SPACE) if again & _IS_SPACE else 0,
+        camel=(number << 7 & number & _IS_UPPER).bit_count() if upper else 0,
         marks=marks,
-        accents=kinds.count(b"e") if beyond else 0,
+        accents=accents,
         beyond=beyond,
-        words=_runs(text, _LETTERS),
-        numbers=_runs(text, _DIGITS) if digits else 0,
-        signs=_runs(text, _MARKS),
+        words=letters - (again & _IS_LETTER).bit_count(),
+        numbers=digits - (again & _IS_DIGIT).bit_count() if digits else 0,
+        signs=marks - (again & _IS_MARK).bit_count(),
     )
 
 
-def _runs(text: bytes, table: bytes) -> int:
-    """How many runs there are of what the table maps to x."""
-    mapped = text.translate(table)
-    return mapped.count(b" x") + (mapped[:1] == b"x")
-
-
-def _kind(byte: int) -> str:
-    """The class of a byte: a, A, 0, space, n (line feed), . (mark), e (leads an accented letter or emoji), ~ (beyond)."""
+def _kind(byte: int) -> bytes:
+    """The kind of a byte: one bit for what is counted in runs, and so that no two kinds are alike."""
     char = chr(byte)
     if byte > 127:
-        return "e" if byte in (0xC3, 0xC4, 0xC5) or byte >= 0xF0 else "~"
+        return _ACCENT if byte in (0xC3, 0xC4, 0xC5) or byte >= 0xF0 else _BEYOND
     if char.isalpha():
-        return "a" if char.islower() else "A"
+        return _LOWER if char.islower() else _UPPER
     if char.isdigit():
-        return "0"
-    return "n" if char == "\n" else " " if char.isspace() else "."
+        return _DIGIT
+    return _LINE if char == "\n" else _SPACE if char.isspace() else _MARK
 
 
-def _table(kinds: str) -> bytes:
-    return bytes(ord("x") if _kind(byte) in kinds else ord(" ") for byte in range(256))
+def _everywhere(bits: int) -> int:
+    """A number that has these bits in every byte."""
+    return int.from_bytes(bytes([bits]) * _WHOLE, "little")
 
 
-_KINDS = "".join(map(_kind, range(256))).encode()
-_LETTERS, _DIGITS, _MARKS = _table("aA"), _table("0"), _table(".")
+_LOWER, _UPPER, _DIGIT, _MARK, _SPACE = b"\x81", b"\x41", b"\x02", b"\x04", b"\x08"
+_LINE, _ACCENT, _BEYOND = b"\x10", b"\x20", b"\x00"
+_KINDS = b"".join(map(_kind, range(256)))
+_IS_LETTER, _IS_DIGIT, _IS_MARK, _IS_SPACE = map(_everywhere, (0x01, 0x02, 0x04, 0x08))
+_IS_UPPER = _everywhere(0x40)  # and bit 7 is that of the lower case
