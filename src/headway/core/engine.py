@@ -10,29 +10,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from headway.core.books import Books, Posting, over
+from headway.core.books import Books, over
 from headway.core.bucket import Lesson
 from headway.core.budget import Budget
-from headway.core.call import Call, Fault, Problem, Reading, Unit, Usage
+from headway.core.call import Call, Fault, Reading, Unit, Usage
 from headway.core.ceiling import Ceiling
-from headway.core.forecast import Forecast, Lengths
+from headway.core.events import BudgetLow, LimitLearnt
+from headway.core.forecast import Forecast
 from headway.core.limit import Limit
 from headway.core.line import Place
-from headway.core.meter import Hold
 from headway.core.needs import Needs, needs_of
 from headway.core.pool import Pool
 from headway.core.ports import Level, Store
 from headway.core.prefix import Prefixes
+from headway.core.refusal import limit_behind, too_long
 from headway.core.retry import RetryBudget
+from headway.core.running import LOOK_FIRST, PROGRESS_TOKENS, Running, used_by
 from headway.core.steps import Reply, Ticket
 from headway.core.totals import Total
-from headway.errors import HeadwayError, WouldWaitTooLong
+from headway.errors import HeadwayError
 
-PROGRESS_TOKENS = 64  # of output, that are told to the meters at once
-LOOK_FIRST, LOOK_AGAIN = (
-    0.75,
-    1.5,
-)  # a running call's length is guessed anew at this share of the guess, then so on
+NEWS_KEPT = 1000  # notices that nobody has fetched
+INFINITY = float("inf")
+WARMING = "the first reply with the same prompt prefix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +42,6 @@ class Pumped:
     admitted: tuple[tuple[Place, Ticket], ...] = ()
     refused: tuple[tuple[Place, HeadwayError], ...] = ()
     ask_again_s: float | None = None
-
-
-@dataclass(slots=True)
-class _Running:
-    """A ticket in flight."""
-
-    ticket: Ticket
-    pool: Pool
-    lengths: Lengths
-    holds: dict[Unit, Hold]
-    posting: Posting
-    headed: bool = False
-    readings: Sequence[Reading] = ()
-    produced: float = 0.0
-    look_at: float = 0.0  # the length at which to guess anew how long it will be
 
 
 class Engine:
@@ -92,7 +77,8 @@ class Engine:
         self._most = most_in_flight
         self._books = Books(budget, price, cost, expect)
         self._cache_is_free = cache_is_free
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
+        self.notices: list[LimitLearnt | BudgetLow] = []
 
     @property
     def in_flight(self) -> int:
@@ -108,6 +94,7 @@ class Engine:
             known = self._limits(name)
             if known:
                 self.store.set_limits(name, known, now)
+                pool.limits = self.store.limits(name)
                 pool.ceiling.adaptive = None
                 pool.taught = True
         return pool
@@ -134,37 +121,60 @@ class Engine:
     def pump(self, name: str, now: float, at_ns: int) -> Pumped:
         """Let calls of this pool go, from the head, as long as the meters allow."""
         pool = self.pool(name, now)
+        line = pool.line
         pool.look(now)
         admitted: list[tuple[Place, Ticket]] = []
         refused: list[tuple[Place, HeadwayError]] = []
-        ask_again: float | None = None
         if pool.capped:
             self._refuse_hopeless(pool, refused, now)
-        if pool.line.has_ends:
-            self._refuse_overdue(pool, pool.line.overdue(now), refused, now)
-        while (place := pool.line.head()) is not None:
-            ticket = self._admit(pool, place, now, at_ns)
-            if isinstance(ticket, Ticket):
-                pool.line.serve(self._cost_of(ticket))
-                admitted.append((place, ticket))
-                continue
-            error, wait_s = ticket
-            if error is not None:
-                pool.line.leave(place)
-                refused.append((place, error))
-                continue
-            ask_again = None if wait_s == float("inf") else wait_s
-            break
-        else:
-            pool.waits_for = ""
-        if pool.line.has_ends:
-            self._refuse_overdue(pool, pool.line.overdue(now, at_once=True), refused, now)
-            due = pool.line.next_overdue
-            if due is not None:
-                ask_again = max(due - now, 0.0) if ask_again is None else min(ask_again, max(due - now, 0.0))
+        if line.has_ends:
+            self._refuse_overdue(pool, line.overdue(now), refused, now)
+        if line.has_aside:
+            line.bring_back_late(now)
+        wait_s = self._serve(pool, now, at_ns, admitted, refused)
+        if line.has_ends:
+            self._refuse_overdue(pool, line.overdue(now, at_once=True), refused, now)
+        due = line.next_due if line.has_ends or line.has_aside else None
+        if due is not None:
+            wait_s = min(wait_s, max(due - now, 0.0))
+        ask_again = None if wait_s == INFINITY else wait_s
         if not admitted and not refused:
             return Pumped(ask_again_s=ask_again)
         return Pumped(tuple(admitted), tuple(refused), ask_again)
+
+    def _serve(
+        self,
+        pool: Pool,
+        now: float,
+        at_ns: int,
+        admitted: list[tuple[Place, Ticket]],
+        refused: list[tuple[Place, HeadwayError]],
+    ) -> float:
+        """Serve the line. Returns the seconds until its front may go."""
+        line = pool.line
+        while (place := line.front()) is not None:
+            if place.call.estimate.prefix and self._set_aside(pool, place, now):
+                continue
+            ticket = self._admit(pool, place, now, at_ns)
+            if isinstance(ticket, Ticket):
+                line.serve(self._cost_of(ticket))
+                admitted.append((place, ticket))
+                continue
+            error, wait_s = ticket
+            if error is None:
+                return wait_s
+            line.leave(place)
+            refused.append((place, error))
+        pool.waits_for, pool.level, pool.clears_at = (WARMING if len(line) else ""), 0.0, now
+        return INFINITY
+
+    def _set_aside(self, pool: Pool, place: Place, now: float) -> bool:
+        """Whether a call lets others pass until the first with its prefix is answered. Who may not wait does not."""
+        until = self.prefixes.held_until(place.call.estimate, now)
+        if until is None or (place.give_up_at is not None and place.give_up_at <= now):
+            return False
+        pool.line.set_aside(place, place.call.estimate.prefix, until)
+        return True
 
     def _refuse_hopeless(self, pool: Pool, refused: list[tuple[Place, HeadwayError]], now: float) -> None:
         """Whoever has just joined and has a budget that is used up need not stand in line for it."""
@@ -181,9 +191,13 @@ class Engine:
         self, pool: Pool, late: Sequence[Place], refused: list[tuple[Place, HeadwayError]], now: float
     ) -> None:
         for place in late:
+            is_aside = bool(place.aside)
             pool.line.leave(place)
+            if is_aside:
+                refused.append((place, too_long(WARMING, 0.0, INFINITY)))
+                continue
             wait_s = max(pool.clears_at - now, 0.0)
-            refused.append((place, _too_long(pool.waits_for or "its turn", pool.level, wait_s)))
+            refused.append((place, too_long(pool.waits_for or "its turn", pool.level, wait_s)))
 
     def headed(self, ticket: Ticket, readings: Sequence[Reading], now: float, *, ok: bool) -> None:
         """The head of the reply is in: what the headers say, and that the call was admitted if `ok`."""
@@ -202,21 +216,47 @@ class Engine:
             if not readings:
                 self.store.assume(ticket.id)
             self.store.confirm(ticket.id, now)
-            self.prefixes.started(ticket.call.estimate.prefix, now)
+            if readings:
+                self._notice(pool)
+            if not ticket.call.stream and not running.began:
+                self._began(running, now)
+
+    def _notice(self, pool: Pool) -> None:
+        """Tell of limits that are not what they were."""
+        limits = self.store.limits(pool.name)
+        if limits == pool.limits:
+            return
+        before = {limit.unit: limit for limit in pool.limits}
+        pool.limits = limits
+        for limit in limits:
+            if before.get(limit.unit) != limit:
+                self._tell(LimitLearnt(pool.name, limit, before.get(limit.unit)))
+
+    def began(self, ticket: Ticket, now: float) -> None:
+        """The first of the reply is in: whatever the call wrote to the cache can be read."""
+        running = self._running.get(ticket.id)
+        if running is not None and not running.began:
+            self._began(running, now)
+
+    def _began(self, running: Running, now: float) -> None:
+        running.began = True
+        prefix = running.ticket.call.estimate.prefix
+        if prefix:
+            self.prefixes.started(prefix, now)
+            self._bring_back(prefix)
+
+    def _bring_back(self, prefix: str) -> None:
+        for pool in self.pools.values():
+            pool.line.bring_back(prefix)
 
     def produced(self, ticket: Ticket, tokens: float, now: float) -> None:
         """A running call has put out `tokens` so far, by our own count. Cheap to call often."""
         running = self._running.get(ticket.id)
         if running is None or tokens - running.produced < PROGRESS_TOKENS:
             return
-        running.lengths.grow(running.produced, tokens)
-        running.produced = tokens
-        hold = running.holds[Unit.OUTPUT_TOKENS]
-        if tokens > running.look_at:
-            running.look_at = LOOK_AGAIN * tokens
-            guess = running.lengths.expect(hold.most, tokens)
-            hold = running.holds[Unit.OUTPUT_TOKENS] = Hold(guess.mean, guess.variance, hold.most)
-        self.store.produce(ticket.id, tokens, hold, now)
+        if not running.began:
+            self._began(running, now)
+        running.grow(tokens, self.store, now)
 
     def settle(self, ticket: Ticket, reply: Reply, usage: Usage, estimated: bool, now: float) -> int | None:
         """The attempt is over: returns its cost in nanodollars, None if not known. A second time does nothing."""
@@ -226,13 +266,19 @@ class Engine:
         pool, call, problem = running.pool, ticket.call, reply.problem
         pool.ceiling.leave()
         if problem is None and not estimated:
-            self._learn(running, usage)
+            running.teach(usage, self.forecast)
         if problem is not None and problem.fault is Fault.RATE_LIMITED:
             pool.ceiling.refused(now, max(reply.total_s, 0.1))
-            unit = _named(problem, running.readings)
+            unit = limit_behind(problem, running.readings)
             self.store.refuse(ticket.id, unit, problem.retry_after_s or 1.0, running.readings, now)
         else:
-            self._give_back(running, usage, now, requests=1.0 if reply.sent else 0.0)
+            used = used_by(
+                usage,
+                cache_is_free=self._cache_is_free(call.identity.model),
+                requests=1.0 if reply.sent else 0.0,
+            )
+            self.store.give_back(ticket.id, used, now)
+            pool.count(used)
         match problem.fault if problem else None:
             case None if reply.status is not None:
                 pool.ceiling.succeeded()
@@ -240,38 +286,27 @@ class Engine:
                 pool.ceiling.overloaded(now)
             case Fault.RAMP_LIMITED:
                 pool.ramp.bite(now)
-        if not running.headed or problem is not None:
-            self.prefixes.failed(call.estimate.prefix, call.id)
+        if not running.began and call.estimate.prefix:
+            self._end_warming(running, succeeded=problem is None and reply.status is not None, now=now)
         accepted = estimated or (reply.status is not None and reply.status < 400)
-        cost, _ = self._books.settle(running.posting, ticket, reply, usage, accepted=accepted)
+        cost, low = self._books.settle(running.posting, ticket, reply, usage, accepted=accepted)
+        for budget, share in low:
+            self._tell(BudgetLow(budget.name, budget.unit, budget.spent, budget.cap, share))
         pool.look(now)
         return cost
 
-    def _give_back(self, running: _Running, usage: Usage, now: float, *, requests: float) -> None:
-        charged = usage.input_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
-        if not self._cache_is_free(running.ticket.call.identity.model):
-            charged += usage.cache_read_tokens
-        used: dict[Unit, float] = {
-            Unit.REQUESTS: requests,
-            Unit.INPUT_TOKENS: charged,
-            Unit.OUTPUT_TOKENS: usage.output_tokens,
-            Unit.TOKENS: charged + usage.output_tokens,
-        }
-        self.store.give_back(running.ticket.id, used, now)
-        running.pool.count(used)
-
-    def _learn(self, running: _Running, usage: Usage) -> None:
+    def _end_warming(self, running: Running, *, succeeded: bool, now: float) -> None:
+        if succeeded:
+            self._began(running, now)
+            return
         call = running.ticket.call
-        tokens = usage.output_tokens
-        running.lengths.grow(running.produced, tokens)
-        running.lengths.end(tokens, cut_off=tokens >= call.estimate.max_output_tokens)
-        total = (
-            usage.input_tokens
-            + usage.cache_read_tokens
-            + usage.cache_write_5m_tokens
-            + usage.cache_write_1h_tokens
-        )
-        self.forecast.ratio(call).learn(call.estimate.input_tokens, total)
+        if self.prefixes.failed(call.estimate.prefix, call.id):
+            self._bring_back(call.estimate.prefix)
+
+    def _tell(self, news: LimitLearnt | BudgetLow) -> None:
+        if len(self.notices) >= NEWS_KEPT:
+            del self.notices[0]
+        self.notices.append(news)
 
     def _admit(
         self, pool: Pool, place: Place, now: float, at_ns: int
@@ -279,9 +314,7 @@ class Engine:
         """A ticket; or why not: an error that is final, or the seconds to wait."""
         call = place.call
         if self._most is not None and len(self._running) >= self._most:
-            return self._wait(
-                pool, place, f"a place among {self._most} calls in flight", float("inf"), 0.0, now
-            )
+            return self._wait(pool, place, f"a place among {self._most} calls in flight", INFINITY, 0.0, now)
         closed_for, wait_s = pool.closed_for(now)
         if closed_for:
             return self._wait(pool, place, closed_for, wait_s, 0.0, now)
@@ -290,7 +323,7 @@ class Engine:
         if self.budget is not None and not self.budget.fits(worst):
             if self.budget.is_over(worst):
                 return over(self.budget, worst), 0.0
-            return self._wait(pool, place, "the budget", float("inf"), 0.0, now)
+            return self._wait(pool, place, "the budget", INFINITY, 0.0, now)
         take = self._books.expected(call, needs) if call.caps else None
         error = None if take is None else self._books.caps.refusal(call, take)
         if error is not None:
@@ -312,12 +345,18 @@ class Engine:
             needs.holds[Unit.OUTPUT_TOKENS].need,
             worst,
         )
-        running = _Running(ticket, pool, needs.lengths, needs.holds, self._books.go(ticket, take))
-        running.look_at = LOOK_FIRST * ticket.output_tokens
+        running = Running(
+            ticket,
+            pool,
+            needs.lengths,
+            needs.holds,
+            self._books.go(ticket, take),
+            LOOK_FIRST * ticket.output_tokens,
+        )
         self._go(pool, ticket, running, now)
         return ticket
 
-    def _go(self, pool: Pool, ticket: Ticket, running: _Running, now: float) -> None:
+    def _go(self, pool: Pool, ticket: Ticket, running: Running, now: float) -> None:
         self._running[ticket.id] = running
         pool.ceiling.enter()
         pool.ramp.start(now)
@@ -328,7 +367,7 @@ class Engine:
     def _cost_of(self, ticket: Ticket) -> float:
         """A call in seconds of the limit that it draws on most: what the line charges for it."""
         holds, cost = self._running[ticket.id].holds, 0.0
-        for limit in self.store.limits(ticket.call.identity.pool or ""):
+        for limit in self._running[ticket.id].pool.limits:
             seconds = holds[limit.unit].need * limit.period_s / limit.amount
             cost = seconds if seconds > cost else cost
         return cost or 1.0
@@ -338,9 +377,9 @@ class Engine:
     ) -> tuple[HeadwayError | None, float]:
         pool.waits_for, pool.level, pool.clears_at = why, level, now + wait_s
         end = place.give_up_at
-        if end is None or (now < end and (wait_s == float("inf") or now + wait_s <= end)):
+        if end is None or (now < end and (wait_s == INFINITY or now + wait_s <= end)):
             return None, wait_s
-        return _too_long(limit or why, level, wait_s), 0.0
+        return too_long(limit or why, level, wait_s), 0.0
 
     def _needs(self, call: Call, now: float) -> Needs:
         prefix = call.estimate.prefix
@@ -356,24 +395,3 @@ class Engine:
     def levels(self, name: str, now: float) -> tuple[Level, ...]:
         """How full each limit of a pool is."""
         return self.store.levels(name, now)
-
-
-def _named(problem: Problem, readings: Sequence[Reading]) -> Unit | None:
-    """The limit behind a refusal: the one the provider names, else one that its headers show as used up."""
-    if problem.unit is not None:
-        return problem.unit
-    empty = [
-        r.unit for r in readings if r.remaining is not None and r.amount and r.remaining <= 0.01 * r.amount
-    ]
-    return empty[0] if len(empty) == 1 else None
-
-
-def _too_long(limit: str, level: float, wait_s: float) -> WouldWaitTooLong:
-    clears = f", clears in {wait_s:,.1f} s" if 0.0 < wait_s < float("inf") else ""
-    return WouldWaitTooLong(
-        f"would wait for {limit} longer than it may: at level {level:,.0f}{clears}",
-        limit=limit,
-        level=level,
-        wait_s=wait_s,
-        hint="Allow a longer wait, a smaller request, or a higher limit.",
-    )

@@ -5,21 +5,23 @@ by small ones, and the order is fair:
 - between classes, and within a class between tenants, service is shared by weight (start-time fair queueing, P. Goyal,
   H. Vin, H. Cheng, 1996): each flow has a virtual time that grows by cost ÷ weight, and the least goes first;
 - a flow that comes back starts at the present virtual time: it neither catches up for its absence nor pays for it;
-- within a tenant, first come, first served.
+- within a tenant, first come, first served; who is set aside meanwhile comes back to the front.
 Class weights are far apart, so a class above practically always goes first, yet none below it starves.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 
+from headway.core.aside import Aside
 from headway.core.call import Call, Class
 
 IDLE_KEPT = (
     1000  # tenants that have just been served; beyond, those whose service is made up for are forgotten
 )
+STALE_KEPT = 64  # entries in a heap of tenants who wait no more, beside one for each who does
 CLASS_WEIGHTS = {Class.INTERACTIVE: 100.0, Class.STANDARD: 10.0, Class.BULK: 1.0}
 
 
@@ -27,7 +29,7 @@ CLASS_WEIGHTS = {Class.INTERACTIVE: 100.0, Class.STANDARD: 10.0, Class.BULK: 1.0
 class Place:
     """One call's place in line, for its attempt `number`.
 
-    `give_up_at` is when it may wait no longer, `is_out` that it has left the line.
+    `give_up_at` is when it may wait no longer, `is_out` that it has left the line, `aside` what it is set aside for.
     """
 
     call: Call
@@ -35,12 +37,14 @@ class Place:
     number: int = 1
     give_up_at: float | None = None
     is_out: bool = False
+    aside: str = ""
 
 
 @dataclass(slots=True)
 class _Tenant:
-    virtual: float = 0.0
-    places: deque[Place] = field(default_factory=deque)
+    virtual: float
+    serial: int
+    places: OrderedDict[Place, None] = field(default_factory=OrderedDict)
 
 
 @dataclass(slots=True)
@@ -49,10 +53,45 @@ class _Rank:
     virtual: float = 0.0
     now: float = 0.0  # virtual time of what was served last
     tenants: dict[str, _Tenant] = field(default_factory=dict)  # those who wait
+    queue: list[tuple[float, int, _Tenant]] = field(
+        default_factory=list
+    )  # a heap of them, and of some who left
     idle: dict[str, float] = field(
         default_factory=dict
     )  # virtual times of those who do not, while they matter
     waiting: int = 0
+    serial: int = 0
+
+    def tenant(self, name: str) -> _Tenant:
+        """The tenant of that name, who waits from now on."""
+        tenant = self.tenants.get(name)
+        if tenant is None:
+            virtual = max(self.idle.pop(name, 0.0), self.now)
+            self.serial += 1
+            tenant = self.tenants[name] = _Tenant(virtual, self.serial)
+            heappush(self.queue, (virtual, self.serial, tenant))
+        return tenant
+
+    def first(self) -> _Tenant:
+        """The tenant with the least virtual time. Somebody waits."""
+        queue = self.queue
+        while not queue[0][2].places:
+            heappop(queue)
+        return queue[0][2]
+
+    def gone(self, name: str, tenant: _Tenant) -> None:
+        """One place less; the last of a tenant takes it out."""
+        self.waiting -= 1
+        if tenant.places:
+            return
+        del self.tenants[name]
+        if tenant.virtual > self.now:
+            self.idle[name] = tenant.virtual
+        if len(self.idle) > IDLE_KEPT:
+            self.idle = {name: virtual for name, virtual in self.idle.items() if virtual > self.now}
+        if len(self.queue) > 2 * len(self.tenants) + STALE_KEPT:
+            self.queue = [entry for entry in self.queue if entry[2].places]
+            heapify(self.queue)
 
 
 class Line:
@@ -61,28 +100,30 @@ class Line:
     def __init__(self) -> None:
         self._ranks = {class_: _Rank(weight) for class_, weight in CLASS_WEIGHTS.items()}
         self._now = 0.0
-        self._size = 0
+        self._waiting = 0
         self._ends: list[tuple[float, int, Place]] = []  # a heap of who may not wait for ever
         self._order = 0
+        self._aside: Aside[Place] = Aside()
 
     def __len__(self) -> int:
-        return self._size
+        return self._waiting + len(self._aside)
 
     def join(self, place: Place) -> None:
         """Stand at the end of one's tenant's queue."""
-        rank = self._ranks[place.call.class_]
-        tenant = rank.tenants.get(place.call.tenant)
-        if tenant is None:
-            virtual = max(rank.idle.pop(place.call.tenant, 0.0), rank.now)
-            tenant = rank.tenants[place.call.tenant] = _Tenant(virtual)
-        if not rank.waiting:
-            rank.virtual = max(rank.virtual, self._now)
-        tenant.places.append(place)
-        rank.waiting += 1
-        self._size += 1
+        self._enter(place)
         if place.give_up_at is not None:
             self._order += 1
             heappush(self._ends, (place.give_up_at, self._order, place))
+
+    def _enter(self, place: Place) -> _Tenant:
+        rank = self._ranks[place.call.class_]
+        if not rank.waiting:
+            rank.virtual = max(rank.virtual, self._now)
+        tenant = rank.tenant(place.call.tenant)
+        tenant.places[place] = None
+        rank.waiting += 1
+        self._waiting += 1
+        return tenant
 
     @property
     def has_ends(self) -> bool:
@@ -101,48 +142,87 @@ class Line:
         return late
 
     @property
-    def next_overdue(self) -> float | None:
-        """When the next one may not wait any longer."""
+    def next_due(self) -> float | None:
+        """When something happens by itself: one may not wait any longer, or those set aside come back."""
         while self._ends and self._ends[0][2].is_out:
             heappop(self._ends)
-        return self._ends[0][0] if self._ends else None
+        back, end = self._aside.next_due, self._ends[0][0] if self._ends else None
+        return end if back is None else back if end is None else min(end, back)
+
+    def front(self) -> Place | None:
+        """Who is next, or None when nobody waits but those set aside."""
+        if not self._waiting:
+            return None
+        return next(iter(self._next()[1].places))
 
     def head(self) -> Place | None:
-        """Who is next, or None when nobody waits."""
-        if not self._size:
-            return None
-        return self._next()[1].places[0]
+        """Who is next; if all are set aside, the first of them: somebody has to ask again."""
+        return self.front() or next(iter(self._aside), None)
 
     def leave(self, place: Place) -> bool:
         """Step out of the line; False if not in it any more."""
+        if place.aside:
+            self._aside.remove(place, place.aside)
+            place.aside = ""
+            place.is_out = True
+            return True
+        if not self._take_out(place):
+            return False
+        place.is_out = True
+        return True
+
+    def _take_out(self, place: Place) -> bool:
         rank = self._ranks[place.call.class_]
         tenant = rank.tenants.get(place.call.tenant)
         if tenant is None or place not in tenant.places:
             return False
-        tenant.places.remove(place)
-        place.is_out = True
-        self._count_out(rank, place.call.tenant, tenant)
+        del tenant.places[place]
+        self._waiting -= 1
+        rank.gone(place.call.tenant, tenant)
         return True
 
     def serve(self, cost: float) -> Place:
-        """Take the head out of the line and charge its flows `cost`, in seconds of the limit it draws on most."""
+        """Take the one in front out of the line and charge its flows `cost`, in seconds of the limit it draws on most."""
         rank, tenant = self._next()
-        place = tenant.places.popleft()
+        place, _ = tenant.places.popitem(last=False)
         place.is_out = True
         self._now, rank.now = rank.virtual, tenant.virtual
         rank.virtual += cost / rank.weight
         tenant.virtual += cost / place.call.weight
-        self._count_out(rank, place.call.tenant, tenant)
+        if tenant.places:
+            heapreplace(rank.queue, (tenant.virtual, tenant.serial, tenant))
+        else:
+            heappop(rank.queue)
+        self._waiting -= 1
+        rank.gone(place.call.tenant, tenant)
         return place
+
+    @property
+    def has_aside(self) -> bool:
+        """Whether anybody is set aside."""
+        return len(self._aside) > 0
+
+    def set_aside(self, place: Place, what: str, until: float) -> None:
+        """Let others pass a place that waits for `what`, until it has happened, or that time at the latest."""
+        if self._take_out(place):
+            place.aside = what
+            self._aside.put(place, what, until)
+
+    def bring_back(self, what: str) -> None:
+        """It has happened: whoever waited for it stands in front of their tenants' queues again."""
+        for place in reversed(self._aside.take(what)):
+            place.aside = ""
+            self._enter(place).places.move_to_end(place, last=False)
+
+    def bring_back_late(self, now: float) -> None:
+        """Whoever was set aside for as long as may be stands in line again."""
+        for what in self._aside.due(now):
+            self.bring_back(what)
 
     def places(self) -> list[Place]:
         """Everyone who waits, in no order."""
-        return [
-            place
-            for rank in self._ranks.values()
-            for tenant in rank.tenants.values()
-            for place in tenant.places
-        ]
+        queues = (tenant.places for rank in self._ranks.values() for tenant in rank.tenants.values())
+        return [*(place for queue in queues for place in queue), *self._aside]
 
     def _next(self) -> tuple[_Rank, _Tenant]:
         """Whose turn it is: the class, and within it the tenant, with the least virtual time."""
@@ -151,19 +231,4 @@ class Line:
             if each.waiting and (rank is None or each.virtual < rank.virtual):
                 rank = each
         assert rank is not None
-        tenant: _Tenant | None = None
-        for other in rank.tenants.values():
-            if tenant is None or other.virtual < tenant.virtual:
-                tenant = other
-        assert tenant is not None
-        return rank, tenant
-
-    def _count_out(self, rank: _Rank, name: str, tenant: _Tenant) -> None:
-        rank.waiting -= 1
-        self._size -= 1
-        if not tenant.places:
-            del rank.tenants[name]
-            if tenant.virtual > rank.now:
-                rank.idle[name] = tenant.virtual
-            if len(rank.idle) > IDLE_KEPT:
-                rank.idle = {name: virtual for name, virtual in rank.idle.items() if virtual > rank.now}
+        return rank, rank.first()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from headway.core.call import Unit
 from headway.core.ceiling import Ceiling
+from headway.core.limit import Limit
 from headway.core.line import Line, Place
 from headway.core.ramp import Ramp
 
@@ -17,7 +18,7 @@ class Pool:
     bound in all, in seconds.
 
     `taught` is whether a reply has shown the limits, or that it does not show them. `used` is what calls took.
-    `capped` are those who have joined since the last pump and name budgets.
+    `limits` are those that were known last, `capped` those who have joined since the last pump and name budgets.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Pool:
     level: float = 0.0
     clears_at: float = 0.0
     bound_s: dict[str, float] = field(default_factory=dict)
+    limits: tuple[Limit, ...] = ()
     used: dict[Unit, float] = field(default_factory=dict)
     capped: list[Place] = field(default_factory=list)
     _looked_at: float = 0.0

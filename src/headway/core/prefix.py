@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from headway.core.call import Estimate
+
 LIFE_S = (
     290.0  # entries live five minutes from their last use; a little less, because clocks and networks differ
 )
+HELD_S = 60.0  # siblings wait no longer than that for the call that goes first
+PAYS_TOKENS = 1024.0  # of a prefix, from which on it is worth waiting
 KEPT = 100_000
 
 
@@ -20,7 +24,7 @@ class Prefixes:
 
     def __init__(self) -> None:
         self._warm: OrderedDict[str, float] = OrderedDict()  # prefix -> warm until
-        self._warming: dict[str, str] = {}  # prefix -> call id
+        self._warming: dict[str, tuple[str, float]] = {}  # prefix -> call id, and since when
 
     def is_warm(self, prefix: str, now: float) -> bool:
         """Whether a call sent now would read this prefix."""
@@ -30,10 +34,20 @@ class Prefixes:
         """Whether siblings should wait: somebody is on the way to write this prefix."""
         return prefix in self._warming and not self.is_warm(prefix, now)
 
+    def held_until(self, estimate: Estimate, now: float) -> float | None:
+        """Until when at the latest a call should wait for another that warms its prefix; None: it need not, or it does not
+        pay."""
+        if estimate.cacheable_tokens < PAYS_TOKENS or not estimate.prefix:
+            return None
+        warming = self._warming.get(estimate.prefix)
+        if warming is None or self.is_warm(estimate.prefix, now):
+            return None
+        return warming[1] + HELD_S if now < warming[1] + HELD_S else None
+
     def go(self, prefix: str, call_id: str, now: float) -> None:
         """A call with this prefix is sent: the first one warms it."""
         if prefix and not self.is_warm(prefix, now):
-            self._warming.setdefault(prefix, call_id)
+            self._warming.setdefault(prefix, (call_id, now))
 
     def started(self, prefix: str, now: float) -> None:
         """The reply to a call with this prefix has started: whatever it wrote can be read."""
@@ -45,7 +59,10 @@ class Prefixes:
         if len(self._warm) > KEPT:
             self._warm.popitem(last=False)
 
-    def failed(self, prefix: str, call_id: str) -> None:
-        """A call ended without a reply: if it was the one to warm, let another try."""
-        if self._warming.get(prefix) == call_id:
-            del self._warming[prefix]
+    def failed(self, prefix: str, call_id: str) -> bool:
+        """A call ended without a reply: if it was the one to warm, let another try. Returns whether it was."""
+        warming = self._warming.get(prefix)
+        if warming is None or warming[0] != call_id:
+            return False
+        del self._warming[prefix]
+        return True

@@ -76,7 +76,9 @@ class Row:
 class Totals:
     """All totals. The pairs used least recently are folded into one session when there are too many."""
 
-    def __init__(self) -> None:
+    def __init__(self, pairs: int = PAIRS_KEPT, other_models: int = OTHER_MODELS_KEPT) -> None:
+        self._pairs = pairs
+        self._other_models = other_models
         self._rows: OrderedDict[tuple[str, str], Row] = OrderedDict()
         self._others: dict[str, Row] = {}
 
@@ -85,7 +87,7 @@ class Totals:
         row = self._rows.get((session, model))
         if row is None:
             row = self._rows[session, model] = Row()
-            if len(self._rows) + len(self._others) > PAIRS_KEPT:
+            while len(self._rows) + len(self._others) > self._pairs:
                 self._fold()
         else:
             self._rows.move_to_end((session, model))
@@ -116,6 +118,6 @@ class Totals:
 
     def _fold(self) -> None:
         (_, model), row = self._rows.popitem(last=False)
-        if model not in self._others and len(self._others) >= OTHER_MODELS_KEPT:
+        if model not in self._others and len(self._others) >= self._other_models:
             model = OTHERS
         row.fold(self._others.setdefault(model, Row()))
