@@ -23,8 +23,10 @@ import time
 import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, cast
 
+from prompt_cache import PromptCache, is_in_blocks, last_text
 from quota import UNITS, Bucket, Quota, Refusal, Run
 from replies import Stream, message, next_events, opening, whole
 
@@ -46,6 +48,8 @@ class Settings:
     overloaded: float = 0.0
     resets: float = 0.0
     cuts: float = 0.0
+    cache_life_s: float = 300.0
+    cache_least: int = 1024
     random: random.Random = field(default_factory=lambda: random.Random(1))
 
 
@@ -62,6 +66,12 @@ def takes(body: dict[str, Any]) -> tuple[int, int, int]:
     most = int(body["max_tokens"])
     match = _OUT.search(text.encode())
     return input_tokens(text), min(most, int(match[1]) if match else 100), most
+
+
+@lru_cache(maxsize=100_000)
+def block_tokens(text: str) -> int:
+    """Tokens of one block of a conversation, whose blocks come again and again."""
+    return input_tokens(text)
 
 
 class Api(asyncio.Protocol):
@@ -112,6 +122,7 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.quota = settings.quota
+        self.cache = PromptCache(block_tokens, settings.cache_life_s, settings.cache_least)
         self.streams: dict[int, Stream] = {}
         self.serial = 0
         self.faults = {"overloaded": 0, "reset": 0, "cut": 0}
@@ -132,10 +143,9 @@ class Server:
             self.faults["reset"] += 1
             api.abort()
             return
-        spent_in, spent_out, most = takes(body)
         first_s = settings.first_token_s * settings.random.lognormvariate(0.0, 0.35)
         speed = settings.tokens_per_s * settings.random.uniform(0.85, 1.15)
-        run = Run(spent_in, spent_out, most, now + first_s, speed)
+        run = self._run(body, now, now + first_s, speed)
         refusal = self.quota.let_in(self.serial, run, now)
         headers = request_id + self._limits()
         if refusal is not None:
@@ -144,12 +154,21 @@ class Server:
         cut_at = math.inf
         if draw > 1.0 - settings.cuts:
             self.faults["cut"] += 1
-            cut_at = spent_out * 0.6
+            cut_at = run.output * 0.6
         api.key = self.serial
         stream = Stream(api, api.key, run, headers, body["model"], bool(body.get("stream")), cut_at)
         self.streams[api.key] = stream
         if stream.is_sse and settings.head == "admit":
             self._begin(stream)
+
+    def _run(self, body: dict[str, Any], now: float, first_at: float, speed: float) -> Run:
+        """What the request takes. Cache reads are free of the input limit."""
+        if not is_in_blocks(body):
+            return Run(*takes(body), first_at, speed)
+        share = self.cache.share(body, now)
+        match, most = _OUT.search(last_text(body).encode()), int(body["max_tokens"])
+        out = min(most, int(match[1]) if match else 100)
+        return Run(share.fresh + share.written, out, most, first_at, speed, share=share)
 
     def tick(self) -> None:
         """Move every running reply on."""
@@ -158,6 +177,9 @@ class Server:
         for stream in list(self.streams.values()):
             if now < stream.run.first_at:
                 continue
+            if stream.run.share is not None and not stream.cached:
+                stream.cached = True
+                self.cache.begun(stream.run.share, now)
             done = stream.run.produced >= stream.run.output
             if stream.run.produced >= stream.cut_at:
                 self._finish(stream, now, broken=True)
@@ -255,6 +277,9 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         overloaded=arguments.overloaded,
         resets=arguments.resets,
         cuts=arguments.cuts,
+        cache_life_s=arguments.cache_life,
+        cache_least=arguments.cache_least,
+        tokens_per_s=arguments.speed,
         random=random.Random(arguments.seed),
     )
 
@@ -275,6 +300,11 @@ def main() -> None:
     parser.add_argument("--overloaded", type=float, default=0.0)
     parser.add_argument("--resets", type=float, default=0.0)
     parser.add_argument("--cuts", type=float, default=0.0)
+    parser.add_argument("--speed", type=float, default=60.0, help="output tokens a second")
+    parser.add_argument("--cache-life", type=float, default=300.0, help="seconds a prompt cache entry lives")
+    parser.add_argument(
+        "--cache-least", type=int, default=1024, help="tokens that a cache entry has at least"
+    )
     parser.add_argument("--seed", type=int, default=1)
     settings = settings_of(parser.parse_args())
     try:

@@ -22,6 +22,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from prompt_cache import Share
+
 UNITS = ("requests", "input_tokens", "output_tokens")
 MOST_LOGGED = 2_000
 
@@ -51,7 +53,7 @@ class Bucket:
 
 @dataclass(slots=True)
 class Run:
-    """A call that was let in: what it takes, and how far it is."""
+    """A call that was let in: what it takes, and how far it is. `share` divides the input of one that may use the cache."""
 
     input: int
     output: int
@@ -59,6 +61,7 @@ class Run:
     first_at: float
     tokens_per_s: float
     produced: float = 0.0
+    share: Share | None = None
 
     def due(self, now: float) -> float:
         return min(float(self.output), max(0.0, (now - self.first_at) * self.tokens_per_s))
@@ -88,6 +91,9 @@ class Quota:
     broken: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     need: dict[str, int] = field(default_factory=lambda: dict.fromkeys(UNITS, 0))
+    produced: float = 0.0
+    cache_read: int = 0
+    cache_written: int = 0
     log: list[dict[str, Any]] = field(default_factory=list)
     course: list[tuple[float, ...]] = field(default_factory=list)
     spilt: dict[str, float] = field(default_factory=dict)
@@ -139,6 +145,7 @@ class Quota:
         if run is None:
             return
         bucket = self.buckets["output_tokens"]
+        self.produced += run.produced
         if self.output == "end":
             bucket.level -= run.produced
         elif self.output == "reserved":
@@ -175,6 +182,9 @@ class Quota:
             "refused": self.refused,
             "last_admitted_s": round(self.last_admitted_s, 3),
             "need": self.need,
+            "produced": round(self.produced),
+            "cache_read": self.cache_read,
+            "cache_written": self.cache_written,
             "spilt_s": {
                 unit: round(self.spilt.get(unit, 0.0) / b.rate, 2) for unit, b in self.buckets.items()
             },
@@ -211,3 +221,6 @@ class Quota:
         self.spilt = {unit: bucket.spilt for unit, bucket in self.buckets.items()}
         for unit, amount in zip(UNITS, (1, run.input, run.output), strict=True):
             self.need[unit] += amount
+        if run.share is not None:
+            self.cache_read += run.share.read
+            self.cache_written += run.share.written

@@ -37,6 +37,7 @@ class Stream:
     cut_at: float
     began: bool = False
     told: int = 0
+    cached: bool = False
     next_at: float = 0.0
 
 
@@ -50,7 +51,18 @@ def message(stream: Stream) -> dict[str, Any]:
         "content": [{"type": "text", "text": _text(0, int(stream.run.output * CHARACTERS_A_TOKEN))}],
         "stop_reason": "end_turn",
         "stop_sequence": None,
-        "usage": {"input_tokens": stream.run.input, "output_tokens": stream.run.output},
+        "usage": _read(stream.run) | {"output_tokens": stream.run.output},
+    }
+
+
+def _read(run: Run) -> dict[str, int]:
+    """The input side of a usage object."""
+    if run.share is None:
+        return {"input_tokens": run.input}
+    return {
+        "input_tokens": run.share.fresh,
+        "cache_creation_input_tokens": run.share.written,
+        "cache_read_input_tokens": run.share.read,
     }
 
 
@@ -71,7 +83,7 @@ def next_events(stream: Stream, *, done: bool) -> bytes:
     events = b""
     if not stream.told:
         start = message(stream) | {"content": [], "stop_reason": None}
-        start["usage"] = {"input_tokens": stream.run.input, "output_tokens": 1}
+        start["usage"] = _read(stream.run) | {"output_tokens": 1}
         block = {"type": "text", "text": ""}
         events = _event("message_start", message=start)
         events += _event("content_block_start", index=0, content_block=block)
