@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from headway import __version__
+from headway.cli.config import config
 from headway.cli.display import visible
 from headway.cli.emulate import emulate
 from headway.cli.run import run as run_job
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command("run")(run_job)
 app.command("usage")(usage)
 app.command("emulate")(emulate)
+app.add_typer(config, name="config")
 
 
 def _version(wanted: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -46,21 +47,28 @@ class Written:
 def find(environment: Mapping[str, str], folder: Path) -> Place:
     """HEADWAY_CONFIG; else the nearest headway.toml from `folder` up to a repository or the home; else the user's own.
 
-    Raises ConfigError if HEADWAY_CONFIG names no file. With HEADWAY_CONFIG=none there is none.
+    With HEADWAY_CONFIG=none there is none. Raises ConfigError if HEADWAY_CONFIG names no file, and for a file on the way up
+    that another user wrote: a file decides where keys are sent.
     """
     named = environment.get("HEADWAY_CONFIG", "").strip()
     if named == "none":
         return Place(None, ())
     if named:
         file = (folder / Path(named).expanduser()).absolute()
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise ConfigError(
                 f"HEADWAY_CONFIG names {named!r}, and there is no such file",
                 hint="Name a file that is there, write one with `headway config init`, or unset HEADWAY_CONFIG.",
             )
         return Place(file, (file,))
     looked = (*_upward(folder.absolute()), platformdirs.user_config_path("headway") / NAME)
-    return Place(next((file for file in looked if file.is_file()), None), looked)
+    file = next((file for file in looked if os.path.isfile(file)), None)  # False too where we may not look
+    if file is not None and not _is_ours(file, folder):
+        raise ConfigError(
+            f"{file} belongs to another user",
+            hint=f"If you trust it, set HEADWAY_CONFIG={file}; else HEADWAY_CONFIG=none.",
+        )
+    return Place(file, looked)
 
 
 def read(file: Path) -> Written:
@@ -82,11 +90,17 @@ def read(file: Path) -> Written:
 
 
 def _upward(folder: Path) -> Iterator[Path]:
-    home = Path.home()
+    home = Path(os.path.expanduser("~"))
     for each in (folder, *folder.parents):
         yield each / NAME
-        if each == home or (each / ".git").exists():
+        if each == home or os.path.exists(each / ".git"):
             return
+
+
+def _is_ours(file: Path, folder: Path) -> bool:
+    """Written by this user, by root, or by whoever owns the folder that we work in (in a container: a mounted one)."""
+    owner = file.stat().st_uid
+    return owner == 0 or owner in (os.geteuid(), folder.stat().st_uid)
 
 
 def _lines(text: str) -> Iterator[tuple[Keys, int]]:

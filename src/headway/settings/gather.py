@@ -25,14 +25,14 @@ _MOST_SHOWN = 80  # characters of a value
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A setting that cannot be used. `where` is a file and line, a variable, a flag or an argument."""
+    """A setting that cannot be used. `where` is a file and line, a variable, a flag or an argument; it may be empty."""
 
     where: str
     says: str
     hint: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.says}"
+        return f"{self.where}: {self.says}" if self.where else self.says
 
 
 @dataclass(slots=True)
@@ -135,7 +135,9 @@ class Gathered:
             return
         self.sources[setting.key] = where
         if setting.key == "limits" and not named:
-            self.pools.clear()  # those of the file belong to the limits of the file
+            for pool in self.pools:  # those of the file belong to the limits of the file
+                del self.sources[f"pools.{pool}"]
+            self.pools.clear()
 
     def _secret(self, name: str, value: str, where: str) -> None:
         """A key without the blanks and line ends that copying leaves around it. Its value is in no message."""
