@@ -14,6 +14,9 @@ import pytest
 from headway.providers.anthropic import Anthropic
 from headway.providers.message import MessageBuilder
 from headway.providers.sse import Parser, parse_stream
+from headway.providers.stream import StreamWatch
+from headway.providers.usage import usage_of
+from headway.providers.whole import read_reply
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "../shared/data"
@@ -117,3 +120,29 @@ def test_no_recorded_body_makes_anything_fail_wherever_it_is_cut(raw: list[Any])
         provider.read_usage(cut)
         problem = provider.classify(row["status"], {}, cut)
         assert problem is not None
+
+
+def test_one_pass_over_a_recorded_reply_says_what_two_do(raw: list[Any]) -> None:
+    provider = Anthropic()
+    for row in raw:
+        body = row["body"].encode()
+        both = provider.classify(row["status"], {}, body), provider.read_usage(body)
+        assert read_reply(row["status"], {}, body) == both
+
+
+def test_a_recorded_stream_is_watched_as_it_is_put_together(raw: list[Any]) -> None:
+    streams = [row["body"].encode() for row in raw if row["body"].startswith("event:")]
+    for number, body in enumerate(sorted(streams, key=len)):
+        builder = MessageBuilder()
+        for name, data in parse_stream(body):
+            builder.feed(name, data)
+        for size in (len(body), 1) if number % 4 == 0 else (len(body), 300):
+            watch = StreamWatch()
+            for at in range(0, len(body), size):
+                watch.feed(body[at : at + size])
+            watch.finish()
+            assert watch.usage("") == usage_of(builder.usage, builder.message()["model"])
+            assert (watch.started, watch.has_content, watch.complete) == (True, True, True)
+            assert watch.stop_reason == builder.message()["stop_reason"]
+            assert watch.produced_chars == builder.produced_chars
+            assert watch.error is None

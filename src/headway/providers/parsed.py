@@ -33,6 +33,8 @@ def parse_object(data: bytes | str) -> dict[str, Any] | None:
 
 def whole(value: object) -> int:
     """A count of tokens or the like: never negative, 0 for whatever is not a number."""
+    if type(value) is int:  # nearly always
+        return value if value > 0 else 0
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return 0
     if value != value or value in (float("inf"), float("-inf")):

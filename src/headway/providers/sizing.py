@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import mul
 from typing import Any
 
 from headway.core.call import Estimate
@@ -120,7 +121,8 @@ def _measure(section: Section, family: _Family) -> tuple[float, float]:
 
 
 def _text_tokens(characters: Characters, family: _Family) -> float:
-    return sum(map(float.__mul__, family.text, map(float, characters)))
+    tokens: float = sum(map(mul, family.text, characters))
+    return tokens
 
 
 def _hidden_tokens(request: Mapping[str, Any], facts: ModelFacts | None, family: _Family) -> float:

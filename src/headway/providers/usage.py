@@ -45,8 +45,8 @@ def usage_of(raw: Mapping[str, Any], model: str = "") -> Usage:
         cache_write_5m_tokens=write_5m,
         cache_write_1h_tokens=write_1h,
         output_tokens=whole(raw.get("output_tokens")),
-        thinking_tokens=whole(details.get("thinking_tokens")) if isinstance(details, Mapping) else 0,
-        web_searches=whole(searches.get("web_search_requests")) if isinstance(searches, Mapping) else 0,
+        thinking_tokens=whole(details.get("thinking_tokens")) if isinstance(details, dict) else 0,
+        web_searches=whole(searches.get("web_search_requests")) if isinstance(searches, dict) else 0,
         model=model,
         service_tier=_text(raw.get("service_tier")),
         speed=_text(raw.get("speed")),
@@ -108,12 +108,15 @@ def _cache_writes(raw: Mapping[str, Any]) -> tuple[int, int]:
     What the split does not explain was written as the split was: all for 1 hour if it names nothing else, else for 5 minutes.
     """
     split = raw.get("cache_creation")
-    split = split if isinstance(split, Mapping) else {}
+    total = raw.get("cache_creation_input_tokens")
+    if total == 0:
+        return 0, 0
+    split = split if isinstance(split, dict) else {}
     short = whole(split.get("ephemeral_5m_input_tokens"))
     long = whole(split.get("ephemeral_1h_input_tokens"))
-    if raw.get("cache_creation_input_tokens") is None:
+    if total is None:
         return short, long
-    total = whole(raw["cache_creation_input_tokens"])
+    total = whole(total)
     long = total if long and not short else min(long, total)
     return total - long, long
 
@@ -125,7 +128,7 @@ def _parts(iterations: object, model: str) -> tuple[Usage, ...]:
     return tuple(
         usage_of(entry, _text(entry.get("model")) or model)
         for entry in iterations
-        if isinstance(entry, Mapping) and entry.get("type") != "message"
+        if isinstance(entry, dict) and entry.get("type") != "message"
     )
 
 
