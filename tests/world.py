@@ -14,7 +14,7 @@ from math import ceil, log
 from random import Random
 from typing import Literal
 
-from headway.core.call import Call, Class, Estimate, Fault, Identity, Problem, Reading, Unit, Usage
+from headway.core.call import Call, Cap, Class, Estimate, Fault, Identity, Problem, Reading, Unit, Usage
 from headway.core.limit import Limit
 from headway.core.steps import Reply, Ticket
 from headway.drivers.virtual import Done, Event, Headed, Produced
@@ -387,6 +387,8 @@ def a_call(
     deadline: float | None = None,
     max_wait_s: float | None = None,
     stream: bool = False,
+    session: str = "",
+    caps: tuple[Cap, ...] = (),
 ) -> Call:
     """A call as a door would make it."""
     return Call(
@@ -402,4 +404,6 @@ def a_call(
         deadline=deadline,
         max_wait_s=max_wait_s,
         stream=stream,
+        session=session,
+        caps=caps,
     )

@@ -49,10 +49,17 @@ class Books:
     def expected(self, call: Call, needs: Needs) -> Take:
         """What a call is expected to take, for the budgets it names."""
         output = needs.holds[Unit.OUTPUT_TOKENS].need
-        cost = None
-        if self._expect is not None and any(cap.unit is Unit.USD for cap in call.caps):
-            cost = self._expect(call, needs.input_tokens, output)
+        cost = self._priced(call, needs.input_tokens, output) if _counts_money(call) else None
         return Take(round(needs.input_tokens + output), cost)
+
+    def is_hopeless(self, call: Call) -> bool:
+        """Whether a call need not stand in line to be refused: a budget is used up, or cannot be kept."""
+        if self.caps.is_used_up(call):
+            return True
+        return _counts_money(call) and self._priced(call, call.estimate.input_tokens, 0.0) is None
+
+    def _priced(self, call: Call, input_tokens: float, output_tokens: float) -> int | None:
+        return None if self._expect is None else self._expect(call, input_tokens, output_tokens)
 
     def go(self, ticket: Ticket, take: Take | None) -> Posting:
         """An attempt goes; `take` is what is held on the budgets it names."""
@@ -95,6 +102,10 @@ class Books:
                 row.unpriced += tokens_of(usage) > 0
             else:
                 row.nanousd += cost
+
+
+def _counts_money(call: Call) -> bool:
+    return any(cap.unit is Unit.USD for cap in call.caps)
 
 
 def tokens_of(usage: Usage) -> int:

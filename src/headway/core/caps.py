@@ -36,7 +36,7 @@ class Caps:
     """All budgets that calls have named, for as long as the engine lives: forgetting one would let it be spent again."""
 
     def __init__(self) -> None:
-        self._budgets: dict[tuple[str, Unit], Budget] = {}
+        self.budgets: dict[tuple[str, Unit], Budget] = {}
 
     def see(self, call: Call) -> None:
         """A new call: a cap it names is made at first sight, and changed if its amount is another now.
@@ -44,20 +44,20 @@ class Caps:
         Raises ConfigError for a unit that no cap can have.
         """
         for cap in call.caps:
-            budget = self._budgets.get((cap.name, cap.unit))
+            budget = self.budgets.get((cap.name, cap.unit))
             if budget is None:
                 if cap.unit not in _WORDS:
                     raise ConfigError(
                         f"budget {cap.name!r}: there are no budgets of {cap.unit.value}",
                         hint="A budget is in usd, tokens or requests.",
                     )
-                self._budgets[cap.name, cap.unit] = Budget(cap.amount, name=cap.name, unit=cap.unit)
+                self.budgets[cap.name, cap.unit] = Budget(cap.amount, name=cap.name, unit=cap.unit)
             elif budget.cap != cap.amount:
                 budget.change(cap.amount)
 
     def of(self, call: Call) -> list[Budget]:
         """The budgets that a call draws on."""
-        return [self._budgets[cap.name, cap.unit] for cap in call.caps]
+        return [self.budgets[cap.name, cap.unit] for cap in call.caps]
 
     def is_used_up(self, call: Call) -> bool:
         """Whether a budget of this call has nothing left: then it need not stand in line to be refused."""

@@ -75,7 +75,7 @@ class Engine:
         self._limits = limits
         self.lessons = lessons
         self._most = most_in_flight
-        self._books = Books(budget, price, cost, expect)
+        self.books = Books(budget, price, cost, expect)
         self._cache_is_free = cache_is_free
         self._running: dict[str, Running] = {}
         self.notices: list[LimitLearnt | BudgetLow] = []
@@ -104,7 +104,7 @@ class Engine:
         assert call.identity.pool is not None
         pool = self.pool(call.identity.pool, now)
         if call.caps and number == 1:
-            self._books.caps.see(call)
+            self.books.caps.see(call)
         waits_until = None if call.max_wait_s is None else now + call.max_wait_s
         ends = [at for at in (call.deadline, waits_until) if at is not None]
         place = Place(call, now, number, min(ends) if ends else None)
@@ -180,11 +180,10 @@ class Engine:
         """Whoever has just joined and has a budget that is used up need not stand in line for it."""
         capped, pool.capped = pool.capped, []
         for place in capped:
-            caps, call = self._books.caps, place.call
-            if not caps.is_used_up(call):
-                continue
-            error = caps.refusal(call, self._books.expected(call, self._needs(call, now)))
-            if error is not None and pool.line.leave(place):
+            call = place.call
+            if self.books.is_hopeless(call) and pool.line.leave(place):
+                error = self.books.caps.refusal(call, self.books.expected(call, self._needs(call, now)))
+                assert error is not None
                 refused.append((place, error))
 
     def _refuse_overdue(
@@ -289,7 +288,7 @@ class Engine:
         if not running.began and call.estimate.prefix:
             self._end_warming(running, succeeded=problem is None and reply.status is not None, now=now)
         accepted = estimated or (reply.status is not None and reply.status < 400)
-        cost, low = self._books.settle(running.posting, ticket, reply, usage, accepted=accepted)
+        cost, low = self.books.settle(running.posting, ticket, reply, usage, accepted=accepted)
         for budget, share in low:
             self._tell(BudgetLow(budget.name, budget.unit, budget.spent, budget.cap, share))
         pool.look(now)
@@ -319,13 +318,13 @@ class Engine:
         if closed_for:
             return self._wait(pool, place, closed_for, wait_s, 0.0, now)
         needs = self._needs(call, now)
-        worst = self._books.worst(call, needs)
+        worst = self.books.worst(call, needs)
         if self.budget is not None and not self.budget.fits(worst):
             if self.budget.is_over(worst):
                 return over(self.budget, worst), 0.0
             return self._wait(pool, place, "the budget", INFINITY, 0.0, now)
-        take = self._books.expected(call, needs) if call.caps else None
-        error = None if take is None else self._books.caps.refusal(call, take)
+        take = self.books.expected(call, needs) if call.caps else None
+        error = None if take is None else self.books.caps.refusal(call, take)
         if error is not None:
             return error, 0.0
         ticket_id = f"{call.id}-{place.number}"
@@ -350,7 +349,7 @@ class Engine:
             pool,
             needs.lengths,
             needs.holds,
-            self._books.go(ticket, take),
+            self.books.go(ticket, take),
             LOOK_FIRST * ticket.output_tokens,
         )
         self._go(pool, ticket, running, now)
@@ -390,7 +389,7 @@ class Engine:
 
     def usage(self) -> tuple[Total, ...]:
         """What was used so far, by session and model."""
-        return self._books.totals.all()
+        return self.books.totals.all()
 
     def levels(self, name: str, now: float) -> tuple[Level, ...]:
         """How full each limit of a pool is."""
