@@ -125,8 +125,8 @@ def test_max_tokens_beyond_the_model_is_refused_with_the_excess() -> None:
     assert oversize(OPUS_4, Estimate(10, 32_000)) is None
     reason = oversize(OPUS_4, Estimate(10, 40_000))
     assert reason is not None
-    assert "8,000 over" in reason
-    assert "claude-opus-4-0" in reason
+    assert (reason.what, reason.tokens, reason.most, reason.excess) == ("max_tokens", 40_000, 32_000, 8_000)
+    assert reason.text == "max_tokens 40,000 is 8,000 over the 32,000 that claude-opus-4-0 can put out"
 
 
 def test_a_prompt_is_refused_only_when_it_is_surely_too_long() -> None:
@@ -134,7 +134,10 @@ def test_a_prompt_is_refused_only_when_it_is_surely_too_long() -> None:
     assert oversize(OPUS_4, Estimate(220_000, 1, error=0.08)) is None
     reason = oversize(OPUS_4, Estimate(280_000, 1, error=0.08))
     assert reason is not None
-    assert "80,000 over the 200,000 token window" in reason
+    assert (reason.what, reason.tokens, reason.most, reason.excess) == ("prompt", 280_000, 200_000, 80_000)
+    assert reason.text == (
+        "prompt of about 280,000 tokens is 80,000 over the 200,000 token window of claude-opus-4-0"
+    )
 
 
 def test_prompt_and_output_together_count_only_where_the_model_does_not_stop_at_the_window() -> None:
@@ -144,5 +147,9 @@ def test_prompt_and_output_together_count_only_where_the_model_does_not_stop_at_
     together = Estimate(190_000, 32_000, error=0.0)
     reason = oversize(OPUS_4, together)
     assert reason is not None
-    assert "together 22,000 over" in reason
+    assert (reason.what, reason.tokens, reason.excess) == ("prompt and max_tokens", 222_000, 22_000)
+    assert reason.text == (
+        "prompt of about 190,000 tokens and max_tokens 32,000 are together 22,000 over the 200,000 token window of "
+        "claude-opus-4-0"
+    )
     assert oversize(newer, together) is None

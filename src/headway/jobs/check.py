@@ -25,7 +25,7 @@ def checker(parts: Parts, options: Options) -> Check:
         estimate = parts.provider.estimate(line.request)
         problem = oversize(facts, estimate) if facts else None
         if problem:
-            raise JobFileError(problem)
+            raise JobFileError(problem.text)
         return Checked(line, identity, estimate)
 
     return check

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from headway.core.call import Estimate, Identity, Problem, Reading, Usage
@@ -12,7 +14,7 @@ from headway.providers.headers import read_limits
 from headway.providers.sizing import size
 from headway.providers.usage import read_usage
 
-MESSAGES = "/v1/messages"
+_LIMITED = re.compile(r"(?:^|/)v1/+messages(?:/+(?:(count_tokens)|(batches)(?:/.*)?))?/*\Z", re.DOTALL)
 
 
 class Anthropic:
@@ -27,20 +29,21 @@ class Anthropic:
     def identify(self, path: str, request: Mapping[str, Any]) -> Identity:
         """Messages draw on the pool of their model class; fast mode, counting and batches have pools of their own.
 
-        Nothing else is limited by what headway meters: models, files and the like get no pool.
+        Nothing else is limited by what headway meters: models, files, agents and the like get no pool. What stands
+        before `/v1` in a path (a relay, a platform that hosts the API) and after `?` makes no difference.
         """
         asked = request.get("model")
         model = asked if isinstance(asked, str) else ""
         facts = self.catalog.model(model)
-        bare = path.partition("?")[0].rstrip("/")
-        if bare == MESSAGES:
+        endpoint = _endpoint(path)
+        if endpoint == "messages":
             pool = facts.pool if facts else f"anthropic/{model or 'unknown'}"
             return Identity(
                 f"{pool}/fast" if request.get("speed") == "fast" else pool, model, facts is not None
             )
-        if bare == f"{MESSAGES}/count_tokens":
+        if endpoint == "count_tokens":
             return Identity("anthropic/count_tokens", model, facts is not None)
-        if bare == f"{MESSAGES}/batches" or bare.startswith(f"{MESSAGES}/batches/"):
+        if endpoint == "batches":
             return Identity("anthropic/batches", model)
         return Identity(None, model, facts is not None or not model)
 
@@ -60,3 +63,10 @@ class Anthropic:
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Problem | None:
         """By status, error type and code; see `faults`."""
         return classify(status, headers, body)
+
+
+@lru_cache(maxsize=256)
+def _endpoint(path: str) -> str:
+    """Which of the endpoints with limits a path, or a whole URL, ends in: "messages", "count_tokens", "batches" or ""."""
+    match = _LIMITED.search(path.partition("?")[0])
+    return (match[match.lastindex] if match.lastindex else "messages") if match else ""

@@ -52,6 +52,24 @@ class TierLimits:
     source: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Oversize:
+    """What of a request is too large for its model, ever: its `tokens`, the `most` there can be, and that in a sentence.
+
+    `what` is "prompt", "max_tokens" or "prompt and max_tokens".
+    """
+
+    what: str
+    tokens: int
+    most: int
+    text: str
+
+    @property
+    def excess(self) -> int:
+        """Tokens that have to go."""
+        return self.tokens - self.most
+
+
 class Catalog:
     """Models and tiers of one provider. Build it with `Catalog.load()`; it never changes afterwards."""
 
@@ -110,26 +128,25 @@ class Catalog:
         return self._by_version.get((family, version.replace("-", ".").removesuffix(".0")))
 
 
-def oversize(facts: ModelFacts, estimate: Estimate) -> str | None:
-    """Why a request can never be served by its model, with numbers; None: it may well be.
+def oversize(facts: ModelFacts, estimate: Estimate) -> Oversize | None:
+    """Why a request can never be served by its model; None: it may well be.
 
     Estimates are uncertain, so only a prompt that is over by three standard deviations is refused. `max_tokens` is exact.
     """
     asked, most = estimate.max_output_tokens, facts.max_output_tokens
     if asked > most:
-        return f"max_tokens {asked:,} is {asked - most:,} over the {most:,} that {facts.id} can put out"
-    prompt = estimate.input_tokens
-    surely = prompt * max(0.0, 1.0 - SURE * estimate.error)
-    window = facts.context_tokens
+        text = f"max_tokens {asked:,} is {asked - most:,} over the {most:,} that {facts.id} can put out"
+        return Oversize("max_tokens", asked, most, text)
+    prompt, window = round(estimate.input_tokens), facts.context_tokens
+    surely = estimate.input_tokens * max(0.0, 1.0 - SURE * estimate.error)
+    limit = f"{window:,} token window of {facts.id}"
     if surely > window:
-        over = prompt - window
-        return f"prompt of about {prompt:,.0f} tokens is {over:,.0f} over the {window:,} token window of {facts.id}"
+        text = f"prompt of about {prompt:,} tokens is {prompt - window:,} over the {limit}"
+        return Oversize("prompt", prompt, window, text)
     if not facts.overflow and surely + asked > window:
-        over = prompt + asked - window
-        return (
-            f"prompt of about {prompt:,.0f} tokens and max_tokens {asked:,} are together {over:,.0f} over the "
-            f"{window:,} token window of {facts.id}"
-        )
+        both = prompt + asked
+        text = f"prompt of about {prompt:,} tokens and max_tokens {asked:,} are together {both - window:,} over the {limit}"
+        return Oversize("prompt and max_tokens", both, window, text)
     return None
 
 
