@@ -1,9 +1,55 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
-from headway.config import DEFAULT_BASE_URL, Config, load
+from headway.config import DEFAULT_BASE_URL, Config, SessionDefaults, load
+from headway.core.limit import parse_limits
 from headway.errors import ConfigError
+
+FULL = """\
+base_url = "http://127.0.0.1:1"
+api_version = 2026-10-21
+tier = "tier-2"
+burst = "5s"
+max_cost = "20usd"
+max_wait = "10m"
+retries = 3
+concurrency = 7
+stream = false
+any_model = true
+ledger = "here.sqlite3"
+
+[limits]
+requests = "50/min"
+input_tokens = 30_000
+
+[pools."anthropic/opus-4"]
+requests = "10/min"
+
+[session]
+tenant = "nightly"
+class = "bulk"
+budget = "2usd"
+max_wait = 1.5
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / ".git").mkdir(exist_ok=True)  # nothing above this folder counts
+    file = folder / "headway.toml"
+    file.write_text(text, "utf-8")
+    return file
+
+
+def refused(folder: Path, text: str, **arguments: object) -> str:
+    """What is said about a file, and what to do."""
+    write(folder, text)
+    with pytest.raises(ConfigError) as caught:
+        load({}, folder=folder, **arguments)
+    return f"{caught.value}\n{caught.value.hint}"
 
 
 def test_the_environment_counts_and_arguments_come_before_it() -> None:
@@ -15,10 +61,135 @@ def test_the_environment_counts_and_arguments_come_before_it() -> None:
     assert load({"ANTHROPIC_BASE_URL": ""}).base_url == DEFAULT_BASE_URL
 
 
+def test_every_setting_can_stand_in_a_file(tmp_path: Path) -> None:
+    write(tmp_path, FULL)
+    assert load({}, folder=tmp_path) == Config(
+        base_url="http://127.0.0.1:1",
+        api_version="2026-10-21",
+        limits="requests=50/min,input_tokens=30000",
+        pool_limits={"anthropic/opus-4": "requests=10/min"},
+        tier="tier-2",
+        burst="5s",
+        max_cost_usd=20.0,
+        max_wait_s=600.0,
+        retries=3,
+        concurrency=7,
+        stream=False,
+        any_model=True,
+        ledger=str(tmp_path / "here.sqlite3"),
+        session=SessionDefaults("nightly", "bulk", "2usd", 1.5),
+    )
+
+
+def test_an_argument_comes_before_a_variable_before_the_file_before_the_default(tmp_path: Path) -> None:
+    write(tmp_path, "retries = 1\nconcurrency = 1\nmax_wait = 1\n")
+    environment = {"HEADWAY_RETRIES": "2", "HEADWAY_CONCURRENCY": "2"}
+    config = load(environment, folder=tmp_path, retries=3)
+    assert (config.retries, config.concurrency, config.max_wait_s, config.stream) == (3, 2, 1.0, True)
+
+
+def test_each_value_says_where_it_came_from(tmp_path: Path) -> None:
+    file = write(tmp_path, "# mine\nretries = 1\n[session]\ntenant = 't'\n")
+    config = load({"HEADWAY_CONCURRENCY": "2"}, folder=tmp_path, tier="tier-1")
+    assert config.sources == {
+        "retries": f"{file}:2",
+        "session.tenant": f"{file}:4",
+        "concurrency": "HEADWAY_CONCURRENCY",
+        "tier": "argument tier",
+    }
+    assert config.file == str(file)
+    assert load({}, folder=tmp_path, flags=True, max_cost="1usd").sources["max_cost"] == "--max-cost"
+
+
+def test_an_argument_may_be_written_as_people_do_or_be_ready() -> None:
+    assert load({}, max_cost="20usd", max_wait="10m") == load({}, max_cost_usd=20.0, max_wait_s=600.0)
+
+
+def test_limits_of_a_pool_come_before_those_of_all(tmp_path: Path) -> None:
+    write(tmp_path, FULL)
+    config = load({}, folder=tmp_path)
+    mine = {
+        str(limit.unit): limit.amount for limit in parse_limits(config.limits_of("anthropic/opus-4") or "")
+    }
+    assert mine == {"requests": 10.0, "input_tokens": 30_000.0}
+    assert config.limits_of("anthropic/haiku-3") == config.limits
+    assert Config().limits_of("anthropic/haiku-3") is None
+
+
+def test_limits_from_outside_the_file_put_aside_all_limits_of_the_file(tmp_path: Path) -> None:
+    write(tmp_path, FULL)
+    for config in (
+        load({"HEADWAY_LIMITS": "requests=1/min"}, folder=tmp_path),
+        load({}, folder=tmp_path, limits="requests=1/min"),
+    ):
+        assert config.limits_of("anthropic/opus-4") == "requests=1/min"
+        assert not any(name.startswith("pools") for name in config.sources)
+
+
+def test_a_ledger_in_a_file_is_meant_from_where_the_file_is(tmp_path: Path) -> None:
+    inside = tmp_path / "deep" / "inside"
+    inside.mkdir(parents=True)
+    for written, meant in (
+        ("l.db", str(tmp_path / "l.db")),
+        ("/var/l.db", "/var/l.db"),
+        ("~/l.db", os.path.expanduser("~/l.db")),
+        ("none", "none"),
+    ):
+        write(tmp_path, f'ledger = "{written}"')
+        assert load({}, folder=inside).ledger == meant
+    assert load({"HEADWAY_LEDGER": "l.db"}, folder=inside).ledger == "l.db"
+
+
+def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    write(tmp_path, "teir = 1\nretries = -1\n[limits]\nrequests = '5/fortnight'\n")
+    with pytest.raises(ConfigError) as caught:
+        load({"HEADWAY_STREAM": "perhaps"}, folder=tmp_path, concurrency=0)
+    first, *lines = str(caught.value).split("\n")
+    assert first.startswith("5 ")
+    for line, place in zip(
+        lines, ("toml:1: ", "toml:2: ", "toml:4: ", "HEADWAY_STREAM: ", "argument "), strict=True
+    ):
+        assert place in line
+
+
+@pytest.mark.parametrize(
+    "line", ['api_key = "{}"', 'auth_token = "{}"', 'ANTHROPIC_API_KEY = "{}"', 'openai-key = "{}"']
+)
+def test_a_key_in_a_file_is_refused_and_not_shown(tmp_path: Path, line: str) -> None:
+    said = refused(tmp_path, line.format("hidden-1"))
+    assert "headway.toml:1" in said
+    assert "environment" in said
+    assert "hidden" not in said
+
+
+def test_a_key_in_the_wrong_place_is_not_shown(tmp_path: Path) -> None:
+    for line in ("retries = 'sk-ant-hidden'", "my_setting = 'hidden'", "[session]\nclass = 'sk-ant-hidden'"):
+        assert "hidden" not in refused(tmp_path, line)
+
+
+def test_an_unknown_argument_is_an_error_with_the_nearest_name() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load({}, max_costs="1usd")
+    assert "max_costs" in str(caught.value)
+    assert "Did you mean max_cost" in caught.value.hint
+
+
+def test_what_only_others_can_judge_is_blamed_on_where_it_came_from(tmp_path: Path) -> None:
+    file = write(tmp_path, "tier = 'tier-9'\n")
+    config = load({}, folder=tmp_path)
+    with pytest.raises(ConfigError) as caught, config.blaming("tier"):
+        raise ConfigError("unknown tier 'tier-9'", hint="Did you mean tier-4?")
+    assert str(caught.value) == f"{file}:1: tier: unknown tier 'tier-9'"
+    assert caught.value.hint == "Did you mean tier-4?"
+    with pytest.raises(ConfigError, match=r"^unknown tier$"), Config(tier="x").blaming("tier"):
+        raise ConfigError("unknown tier")
+
+
 def test_a_key_is_sent_as_it_is_meant_and_a_token_as_bearer() -> None:
     assert load({"ANTHROPIC_API_KEY": "k"}).headers()[0] == (b"x-api-key", b"k")
     assert load({"ANTHROPIC_AUTH_TOKEN": "t"}).headers()[0] == (b"authorization", b"Bearer t")
     assert load({"ANTHROPIC_API_KEY": "k", "ANTHROPIC_AUTH_TOKEN": "t"}).headers()[0][0] == b"x-api-key"
+    assert load({"ANTHROPIC_API_KEY": "k"}, api_key="mine").headers()[0] == (b"x-api-key", b"mine")
     with pytest.raises(ConfigError, match="no API key"):
         load({"ANTHROPIC_API_KEY": "  "}).headers()
 
@@ -48,6 +219,8 @@ def test_keys_never_show() -> None:
         {"max_cost_usd": 0.0},
         {"max_cost_usd": float("nan")},
         {"max_cost_usd": float("inf")},
+        {"max_wait_s": -1.0},
+        {"limits": "requests"},
     ],
 )
 def test_values_that_cannot_work_are_refused(wrong: dict[str, object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,7 +31,7 @@ config = typer.Typer(
 @config.command("check")
 def check(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="The file to check. Default: the one that counts.")
+        Path | None, typer.Argument(metavar="FILE", help="The file to check. Default: the one that counts.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
@@ -49,7 +50,7 @@ def check(
 
 @config.command("init")
 def init(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where to.")] = Path(NAME),
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to.")] = Path(NAME),
 ) -> None:
     """Write a headway.toml in which every setting is explained and none is set. Overwrites nothing."""
     try:
@@ -120,6 +121,7 @@ def _show(found: Findings, console: Console) -> None:
             if each.hint:
                 console.print(Text.assemble(("hint: ", "bold"), visible(each.hint)), soft_wrap=True)
     if found.rows:
+        say("")
         console.print(_table(found))
 
 
@@ -143,7 +145,7 @@ def _written(row: Row) -> str:
         case float():
             return f"{row.value:,g} {'usd' if row.setting.endswith('max_cost') else 's'}"
         case _:
-            return str(row.value)
+            return re.sub(",(?=[a-z])", ", ", str(row.value))  # limits, so that they can be broken into lines
 
 
 def _short(source: str, file: str | None) -> str:

@@ -62,13 +62,13 @@ def find(environment: Mapping[str, str], folder: Path) -> Place:
             )
         return Place(file, (file,))
     looked = (*_upward(folder.absolute()), platformdirs.user_config_path("headway") / NAME)
-    file = next((file for file in looked if os.path.isfile(file)), None)  # False too where we may not look
-    if file is not None and not _is_ours(file, folder):
+    nearest = next((file for file in looked if os.path.isfile(file)), None)  # False too where we may not look
+    if nearest is not None and not _is_ours(nearest, folder):
         raise ConfigError(
-            f"{file} belongs to another user",
-            hint=f"If you trust it, set HEADWAY_CONFIG={file}; else HEADWAY_CONFIG=none.",
+            f"{nearest} belongs to another user",
+            hint=f"If you trust it, set HEADWAY_CONFIG={nearest}; else HEADWAY_CONFIG=none.",
         )
-    return Place(file, looked)
+    return Place(nearest, looked)
 
 
 def read(file: Path) -> Written:
