@@ -56,6 +56,9 @@ def build(config: Config, wall: Callable[[], int]) -> Parts:
         assert budget is not None
         return budget.cap + 1 if most is None else most  # of unknown price: never within a budget
 
+    def expect(call: Call, input_tokens: float, output_tokens: float) -> int | None:
+        return prices.estimate(call.identity.model, round(input_tokens), round(output_tokens), wall())
+
     def cost(usage: Usage, at_ns: int) -> int | None:
         return prices.cost(usage.model, usage, at_ns).nanousd
 
@@ -65,7 +68,8 @@ def build(config: Config, wall: Callable[[], int]) -> Parts:
         most_in_flight=config.concurrency,
         budget=budget,
         price=worst if budget else None,
-        cost=cost if budget else None,
+        expect=expect,
+        cost=cost,
         cache_is_free=catalog.prefix_cache_free,
     )
     return Parts(config, catalog, Anthropic(catalog), prices, engine, budget)

@@ -13,7 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from headway.core.call import Call, Fault, Reading, Usage
 from headway.core.engine import Engine
@@ -26,6 +26,7 @@ from headway.errors import BudgetExceeded, HeadwayError, WouldWaitTooLong
 
 _NEVER_SENT = Reply(status=None, headers={}, sent=False)
 _log = logging.getLogger("headway")
+T = TypeVar("T")
 
 
 class Bell(Protocol):
@@ -169,6 +170,11 @@ class Turnstile:
         """A reply has grown to `tokens` of output, by our own count."""
         with self._lock:
             self.engine.produced(ticket, tokens, self.clock())
+
+    def look(self, at: Callable[[], T]) -> T:
+        """Read something of the engine while nobody changes it."""
+        with self._lock:
+            return at()
 
     def put_off(self) -> float:
         """A retry is wanted: by how many seconds more it must wait, so that an outage is not answered with load."""

@@ -1,0 +1,123 @@
+"""What the sync and the async transport share: whose engine, what is passed through, what was given up."""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from typing import Any
+
+import httpx2
+
+from headway.core.call import Class, Usage
+from headway.core.ports import Entry, OpenEntry
+from headway.runtime import Engine, shared
+from headway.transport.reply import is_own_timeout
+from headway.transport.request import Asked
+from headway.transport.sdk import GivenUp
+
+
+class Door:
+    """A transport's way to its engine."""
+
+    def __init__(self, engine: Engine | None) -> None:
+        self.engine = engine
+        self._engines: dict[tuple[str, bytes], Engine] = {}
+        self._given_up = GivenUp()
+        _living.add(self)
+
+    def renew(self) -> None:
+        """In a forked child: whatever a thread of the parent may hold is made anew."""
+        self._given_up = GivenUp()
+
+    def engine_for(self, url: httpx2.URL) -> Engine:
+        """The engine that calls to this address are paced by."""
+        address = (url.scheme, url.netloc)
+        engine = self._engines.get(address)
+        if engine is None:
+            origin = f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"
+            engine = self.engine or shared(origin)
+            engine.meet(origin)
+            self._engines[address] = engine
+        return engine
+
+    def stop_if_given_up(self, request: httpx2.Request, body: bytes) -> None:
+        """Raise at once what a call failed with for good, if this is the SDK asking again."""
+        error = self._given_up.again(request, body)
+        if error is not None:
+            raise error
+
+    def given_up(self, error: httpx2.RequestError, body: bytes) -> httpx2.RequestError:
+        """The connection failed for good. A timeout is the caller's own, who may well try again."""
+        if not is_own_timeout(error):
+            self._given_up.note(body, error)
+        return error
+
+    def passing(self, asked: Asked, engine: Engine) -> Passing:
+        """Note a call that draws on no limit."""
+        return Passing(asked, engine)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a headway transport holds connections and a shared engine, and cannot be pickled: make it in the process "
+            "that uses it, with headway.client() or headway.async_client()"
+        )
+
+
+class Passing:
+    """The record of a call that draws on no limit."""
+
+    __slots__ = ("_began", "_engine", "_id")
+
+    def __init__(self, asked: Asked, engine: Engine) -> None:
+        request, scope = asked.request, asked.scope
+        self._engine, self._id, self._began = engine, engine.new_id(), time.monotonic()
+        path = f"{request.method} {request.url.path}"
+        engine.ledger.open(
+            OpenEntry(
+                attempt_id=f"{self._id}-1",
+                call_id=self._id,
+                number=1,
+                at_ns=time.time_ns(),
+                provider=engine.provider.name,
+                pool="",
+                model=asked.identity.model,
+                tenant=scope.tenant or "default",
+                class_=scope.class_ or Class.STANDARD,
+                session=scope.session,
+                job="",
+                label=f"{path[:200]},{scope.label}" if scope.label else path[:200],
+                estimated_input_tokens=0,
+                estimated_output_tokens=0,
+                queued_ms=0.0,
+                stream=False,
+            )
+        )
+
+    def ended(self, response: httpx2.Response | None) -> None:
+        """The head of the reply is there; None: it never came."""
+        status = None if response is None else response.status_code
+        self._engine.ledger.close(
+            Entry(
+                attempt_id=f"{self._id}-1",
+                outcome="ok" if status is not None and status < 400 else "failed",
+                status=status,
+                error_type="",
+                request_id=None if response is None else response.headers.get("request-id"),
+                usage=Usage(),
+                estimated=False,
+                first_token_ms=None,
+                total_ms=(time.monotonic() - self._began) * 1000.0,
+            )
+        )
+
+
+_living: weakref.WeakSet[Door] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for door in list(_living):
+        door.renew()
+
+
+os.register_at_fork(after_in_child=_after_fork)
