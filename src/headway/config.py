@@ -23,7 +23,7 @@ DEFAULT_BASE_URL = "https://api.anthropic.com"
 
 @dataclass(frozen=True, slots=True)
 class SessionDefaults:
-    """What callers get that say nothing themselves. `budget` is as written: "2usd"; see `settings.kinds.parse_budget`."""
+    """What callers get that say nothing themselves. `budget` is as written: "2usd"; see `core.cap`."""
 
     tenant: str | None = None
     class_: str | None = None

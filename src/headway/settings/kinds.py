@@ -1,7 +1,7 @@
 """The kinds of value that settings have, and how each is written; one reader for each.
 
-A reader takes what a file, a variable or an argument holds: text, or a value that is ready. Sizes, periods and units are
-those of `core.limit`.
+A reader takes what a file, a variable or an argument holds: text, or a value that is ready. What an amount, a limit or a
+budget looks like is the same as in `core.limit` and `core.cap`, where they get their meaning.
 """
 
 from __future__ import annotations
@@ -27,30 +27,18 @@ _SWITCH = {
 _DIGITS = r"(\d[\d_,]*(?:\.\d+)?)\s*"
 _AMOUNT = re.compile(_DIGITS + r"[kmg]?(?:\s*/\s*(?:s|sec|second|min|m|minute|h|hour|d|day))?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d|)", re.IGNORECASE)
-_BUDGET = re.compile(_DIGITS + r"([kmg]?)\s*(usd|tokens?|requests?)", re.IGNORECASE)
+_BUDGETS = (  # of at least something
+    re.compile(rf"(?=.*[1-9])(?:\$\s*{_DIGITS}|{_DIGITS}(?:usd|dollars?|\$))", re.IGNORECASE),
+    re.compile(rf"(?=.*[1-9]){_DIGITS}[kmg]?\s*(?:tokens?|requests?|calls?)", re.IGNORECASE),
+)
 _PARTS = re.compile(r",(?!\d{3}\b)")  # but not the comma of 1,000
+_LONGEST_NAME = 200
 _LIMITS_HINT = 'Write "requests=50/min,input_tokens=30k/min".'
 
 
 def read_value(kind: str, value: Any) -> Any:
     """The value of a setting of this kind. Raises ValueError: a sentence about what to write instead."""
     return _READERS[kind](value)
-
-
-def parse_budget(text: str) -> tuple[int, str]:
-    """`2usd`, `$2`, `500k tokens` or `100 requests` as an amount and its unit: "usd" (in whole nanodollars), "tokens",
-    "requests". Raises ValueError: a sentence about what to write instead.
-    """
-    wanted = ValueError("Write dollars, tokens or requests, such as 2usd, 500k tokens or 100 requests.")
-    bare = text.strip()
-    found = _BUDGET.fullmatch(f"{bare[1:]}usd" if bare.startswith("$") else bare)
-    if found is None:
-        raise wanted
-    amount, unit = _number(found[1]) * _SCALES[found[2].lower()], found[3].lower()
-    whole = round(amount * 1e9) if unit == "usd" else round(amount)
-    if whole <= 0:
-        raise wanted
-    return whole, unit if unit == "usd" else f"{unit.removesuffix('s')}s"
 
 
 def _number(digits: str) -> float:
@@ -67,6 +55,13 @@ def _path(value: Any) -> str:
     return str(Path(_text(value)).expanduser())
 
 
+def _name(value: Any) -> str:
+    name = value.strip() if isinstance(value, str) else ""
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise ValueError(f"Write a name of 1 to {_LONGEST_NAME} printable characters, in quotes in the file.")
+    return name
+
+
 def _tier(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).strip():
         raise ValueError("Write the name of a tier, such as tier-2 or build.")
@@ -81,9 +76,10 @@ def _version(value: Any) -> str:
 
 
 def _class(value: Any) -> str:
-    if value not in CLASSES:
+    word = str(value).strip().lower()
+    if word not in CLASSES:
         raise ValueError(f"Write one of {', '.join(CLASSES)}.")
-    return str(value)
+    return word
 
 
 def _switch(value: Any) -> bool:
@@ -159,13 +155,16 @@ def _burst(value: Any) -> str:
 
 
 def _budget(value: Any) -> str:
-    parse_budget(str(value))
-    return str(value).strip()
+    text = str(value).strip()
+    if isinstance(value, bool) or not any(form.fullmatch(text) for form in _BUDGETS):
+        raise ValueError("Write dollars, tokens or requests, such as 2usd, 500k tokens or 100 requests.")
+    return text
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "text": _text,
     "path": _path,
+    "name": _name,
     "tier": _tier,
     "version": _version,
     "class": _class,

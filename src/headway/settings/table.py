@@ -37,7 +37,7 @@ SETTINGS = (
     Setting("stream", "HEADWAY_STREAM", "switch", "true", "whether jobs stream replies"),
     Setting("any_model", "HEADWAY_ANY_MODEL", "switch", "false", "send models the catalog does not know"),
     Setting("ledger", "HEADWAY_LEDGER", "path", '"usage.sqlite3"', "the ledger's file; none keeps none"),
-    Setting("session.tenant", "HEADWAY_SESSION_TENANT", "text", '"nightly"', "who calls belong to"),
+    Setting("session.tenant", "HEADWAY_SESSION_TENANT", "name", '"nightly"', "who calls belong to"),
     Setting("session.class", "HEADWAY_SESSION_CLASS", "class", '"bulk"', "how urgent calls are"),
     Setting("session.budget", "HEADWAY_SESSION_BUDGET", "budget", '"2usd"', "the most a session may use"),
     Setting("session.max_wait", "HEADWAY_SESSION_MAX_WAIT", "seconds", '"30s"', "let no call wait longer"),
