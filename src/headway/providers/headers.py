@@ -6,14 +6,43 @@ Source: https://platform.claude.com/docs/en/api/rate-limits#response-headers, ch
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from headway.core.call import Reading, Unit
 
-_STANDARD = "anthropic-ratelimit-"
 _ROUNDING = 500.0  # token amounts left are rounded to the nearest thousand
+
+
+def _names(family: str) -> tuple[str, str]:
+    return f"anthropic-{family}-limit", f"anthropic-{family}-remaining"
+
+
+_REQUESTS, _COMBINED = _names("ratelimit-requests"), _names("ratelimit-tokens")
+_INPUT_OUTPUT = tuple(
+    (_names(f"{traffic}-input-tokens"), _names(f"{traffic}-output-tokens"))
+    for traffic in ("ratelimit", "fast", "priority")
+)
+# All that anything here and in `faults` looks at, and how the body is packed.
+WANTED = frozenset(
+    {
+        "request-id",
+        "content-type",
+        "content-encoding",
+        "date",
+        "retry-after",
+        "retry-after-ms",
+        "x-should-retry",
+    }.union(_REQUESTS, _COMBINED, *(names for pair in _INPUT_OUTPUT for names in pair))
+)
+_WANTED = {name.encode(): name for name in WANTED}
+
+
+def wanted(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """What is WANTED of headers as they came, by name in lower case. Of a header that is there twice, the last."""
+    find = _WANTED.get
+    return {name: value.decode("latin-1") for key, value in raw if (name := find(key.lower()))}
 
 
 def read_limits(headers: Mapping[str, str]) -> tuple[Reading, ...]:
@@ -24,16 +53,16 @@ def read_limits(headers: Mapping[str, str]) -> tuple[Reading, ...]:
     `anthropic-priority-*` are read only where a reply has no standard token limits, `-unified-*` (shares of a
     subscription) never.
     """
-    requests = _reading(headers, _STANDARD, "requests", Unit.REQUESTS, 0.0)
-    combined = _reading(headers, _STANDARD, "tokens", Unit.TOKENS, _ROUNDING)
-    for prefix in (_STANDARD, "anthropic-fast-", "anthropic-priority-"):
-        tokens_in = _reading(headers, prefix, "input-tokens", Unit.INPUT_TOKENS, _ROUNDING)
-        tokens_out = _reading(headers, prefix, "output-tokens", Unit.OUTPUT_TOKENS, _ROUNDING)
+    requests = _reading(headers, _REQUESTS, Unit.REQUESTS, 0.0)
+    combined = _reading(headers, _COMBINED, Unit.TOKENS, _ROUNDING)
+    for input_names, output_names in _INPUT_OUTPUT:
+        tokens_in = _reading(headers, input_names, Unit.INPUT_TOKENS, _ROUNDING)
+        tokens_out = _reading(headers, output_names, Unit.OUTPUT_TOKENS, _ROUNDING)
         if tokens_in or tokens_out or combined:
             break
     if combined is not None and not _limits_more(combined, tokens_in, tokens_out):
         combined = None
-    return tuple(each for each in (requests, tokens_in, tokens_out, combined) if each is not None)
+    return tuple([each for each in (requests, tokens_in, tokens_out, combined) if each is not None])
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -57,20 +86,20 @@ def number(text: str | None) -> float | None:
     if not isinstance(text, str):
         return None
     try:
-        value = float(text.replace(",", ""))
+        value = float(text.replace(",", "") if "," in text else text)
     except ValueError:
         return None
     return value if value >= 0 and math.isfinite(value) else None
 
 
 def _reading(
-    headers: Mapping[str, str], prefix: str, family: str, unit: Unit, rounding: float
+    headers: Mapping[str, str], names: tuple[str, str], unit: Unit, rounding: float
 ) -> Reading | None:
-    amount = number(headers.get(f"{prefix}{family}-limit"))
-    remaining = number(headers.get(f"{prefix}{family}-remaining"))
-    if amount is None and remaining is None:
+    limit, remaining = names
+    amount, left = number(headers.get(limit)), number(headers.get(remaining))
+    if amount is None and left is None:
         return None
-    return Reading(unit, amount, remaining, rounding)
+    return Reading(unit, amount, left, rounding)
 
 
 def _limits_more(combined: Reading, tokens_in: Reading | None, tokens_out: Reading | None) -> bool:

@@ -27,8 +27,9 @@ _NO_FRAME = _END  # begins no event
 _PIECE = re.compile(
     rb'"delta"\s*:\s*\{\s*(?:"type"\s*:\s*"\w+"\s*,\s*)?"(?:text|thinking|partial_json|content)"\s*:\s*"'
 )
-_TEXT = re.compile(rb'"content_block"\s*:\s*\{\s*"type"\s*:\s*"text"\s*,\s*"text"\s*:\s*"')
+_TEXT = re.compile(rb'"content_block"\s*:\s*\{\s*(?:"type"\s*:\s*"text"\s*,\s*)?"text"\s*:\s*"')
 _REST = re.compile(rb'(?:[^"\\]|\\.)*+', re.DOTALL)  # of a JSON string, up to its quote
+_PAIR = re.compile(rb"\\u[dD][89abAB]")  # the first of two numbers that are one character
 _KIND = re.compile(rb'"type"\s*:\s*"((?:message|content_block)_\w+|ping|error)"')
 
 
@@ -221,7 +222,9 @@ def _string(data: bytes, start: int) -> bytes:
 
 def _characters(text: bytes) -> int:
     """Characters of a JSON string: an escape is one, a letter of many bytes too."""
-    escapes = text.count(b"\\")
-    if escapes:
-        escapes += 4 * text.count(b"\\u") - text.count(b"\\\\")
-    return max(0, len(text if text.isascii() else text.decode("utf-8", "replace")) - escapes)
+    escaped = text.count(b"\\")
+    if escaped:
+        escaped -= text.count(b"\\\\")
+        if numbers := text.count(b"\\u"):
+            escaped += 4 * numbers + len(_PAIR.findall(text))
+    return max(0, len(text if text.isascii() else text.decode("utf-8", "replace")) - escaped)

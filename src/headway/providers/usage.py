@@ -14,16 +14,17 @@ from headway.providers.parsed import parse_object, whole
 from headway.providers.sse import parse_stream
 
 _USAGE = b'"usage"'
+_DEEPEST = 8  # objects within objects that are merged, and iterations within iterations that are read: real ones have one
 
 
-def merge_usage(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+def merge_usage(into: dict[str, Any], new: Mapping[str, Any], depth: int = _DEEPEST) -> None:
     """Lay a later usage object over an earlier one: per field the last value that is not null wins."""
     for key, value in new.items():
         old = into.get(key)
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and depth:
             if not isinstance(old, dict):
                 old = into[key] = {}
-            merge_usage(old, value)
+            merge_usage(old, value, depth - 1)
         elif value is not None or key not in into:
             into[key] = value
 
@@ -34,7 +35,7 @@ def read_usage(body: bytes) -> Usage | None:
     return None if found is None else usage_of(*found)
 
 
-def usage_of(raw: Mapping[str, Any], model: str = "") -> Usage:
+def usage_of(raw: Mapping[str, Any], model: str = "", depth: int = _DEEPEST) -> Usage:
     """Sort the provider's usage object into disjoint token classes. `raw` is kept as it is."""
     write_5m, write_1h = _cache_writes(raw)
     searches = raw.get("server_tool_use")
@@ -51,7 +52,7 @@ def usage_of(raw: Mapping[str, Any], model: str = "") -> Usage:
         service_tier=_text(raw.get("service_tier")),
         speed=_text(raw.get("speed")),
         geo=_text(raw.get("inference_geo")),
-        parts=_parts(raw.get("iterations"), model),
+        parts=_parts(raw.get("iterations"), model, depth),
         raw=raw,
     )
 
@@ -121,12 +122,12 @@ def _cache_writes(raw: Mapping[str, Any]) -> tuple[int, int]:
     return total - long, long
 
 
-def _parts(iterations: object, model: str) -> tuple[Usage, ...]:
+def _parts(iterations: object, model: str, depth: int) -> tuple[Usage, ...]:
     """Iterations that the top-level counts leave out: everything but the turns of the message itself."""
-    if not isinstance(iterations, list):
+    if not isinstance(iterations, list) or not depth:
         return ()
     return tuple(
-        usage_of(entry, _text(entry.get("model")) or model)
+        usage_of(entry, _text(entry.get("model")) or model, depth - 1)
         for entry in iterations
         if isinstance(entry, dict) and entry.get("type") != "message"
     )
