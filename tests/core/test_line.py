@@ -176,6 +176,112 @@ def test_a_class_that_comes_back_does_not_pay_for_having_been_alone() -> None:
     assert "i" in {serve(line), serve(line)}
 
 
+# --- set aside ----------------------------------------------------------------------------------------------------
+
+
+def test_others_pass_whoever_is_set_aside_and_it_comes_back_to_the_front() -> None:
+    line, places = Line(), [place(name) for name in "1234"]
+    for one in places:
+        line.join(one)
+    for one in places[:2]:
+        line.set_aside(one, "p", 60.0)
+    assert len(line) == 4
+    assert serve(line) == "3"
+    line.bring_back("p")
+    assert [serve(line) for _ in range(3)] == ["1", "2", "4"]
+    assert line.head() is None
+
+
+def test_where_all_are_set_aside_nobody_is_in_front_but_the_first_is_who_asks_again() -> None:
+    line, one, other = Line(), place("1"), place("2")
+    for each in (one, other):
+        line.join(each)
+        line.set_aside(each, "p", 60.0)
+    assert line.front() is None
+    assert line.head() is one
+    assert line.next_due == 60.0
+    line.bring_back_late(59.0)
+    assert line.front() is None
+    line.bring_back_late(60.0)
+    assert line.front() is one
+    assert line.next_due is None
+
+
+def test_whoever_is_set_aside_can_leave_once() -> None:
+    line, one = Line(), place("1")
+    line.join(one)
+    line.set_aside(one, "p", 60.0)
+    assert line.leave(one)
+    assert not line.leave(one)
+    assert len(line) == 0
+    line.bring_back("p")
+    assert line.head() is None
+
+
+def test_whoever_is_set_aside_may_still_be_overdue() -> None:
+    line, one = Line(), Place(a_call("1"), 0.0, give_up_at=5.0)
+    line.join(one)
+    line.set_aside(one, "p", 60.0)
+    assert line.next_due == 5.0
+    assert line.overdue(6.0) == [one]
+
+
+def test_a_tenant_neither_gains_nor_loses_by_being_set_aside() -> None:
+    """Tenant a waits aside while b is served: afterwards they take turns, and a does not catch up."""
+    line = Line()
+    for number in range(20):
+        line.join(place(f"a{number}", tenant="a"))
+        line.join(place(f"b{number}", tenant="b"))
+    for one in line.places():
+        if one.call.tenant == "a":
+            line.set_aside(one, "p", 60.0)
+    assert [serve(line)[0] for _ in range(8)] == ["b"] * 8
+    line.bring_back("p")
+    served = [serve(line)[0] for _ in range(10)]
+    assert served.count("a") == pytest.approx(5, abs=1)
+
+
+def test_a_thousand_tenants_cost_a_step_little_more_than_ten() -> None:
+    """Counted in comparisons of virtual times, not in seconds: each step of a heap of n compares about log n of them."""
+
+    class Counted(float):
+        count = 0
+
+        def __lt__(self, other: float) -> bool:
+            Counted.count += 1
+            return float.__lt__(self, other)
+
+        def __add__(self, other: float) -> Counted:
+            return Counted(float.__add__(self, other))
+
+    steps = {}
+    for tenants in (10, 1000):
+        line = Line()
+        for number in range(2 * tenants):
+            line.join(place(f"{number}", tenant=f"t{number % tenants}"))
+        for rank in line._ranks.values():
+            for tenant in rank.tenants.values():
+                tenant.virtual = Counted(0.0)
+            rank.queue = [(tenant.virtual, serial, tenant) for _, serial, tenant in rank.queue]
+        Counted.count = 0
+        for _ in range(tenants):
+            serve(line)
+        steps[tenants] = Counted.count / tenants
+    assert steps[1000] < 10 * steps[10]
+
+
+def test_tenants_who_come_and_go_behind_a_head_that_waits_leave_nothing_behind() -> None:
+    line = Line()
+    line.join(place("head", tenant="head"))
+    for number in range(5000):
+        one = place(str(number), tenant=f"t{number}")
+        line.join(one)
+        line.leave(one)
+    (rank,) = (rank for rank in line._ranks.values() if rank.waiting)
+    assert len(rank.queue) < 100
+    assert serve(line) == "head"
+
+
 # --- properties ---------------------------------------------------------------------------------------------------
 
 TENANTS = "abc"
@@ -249,7 +355,7 @@ def test_tenants_that_all_wait_from_the_start_are_served_within_one_maximal_requ
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["join", "join", "serve", "leave"]),
+            st.sampled_from(["join", "join", "serve", "leave", "aside", "back"]),
             st.sampled_from(TENANTS),
             st.sampled_from(list(Class)),
             st.integers(0, 30),
@@ -262,6 +368,7 @@ def test_everyone_who_joined_is_served_or_left_exactly_once_in_order_within_tena
 ) -> None:
     line = Line()
     shadow: dict[tuple[str, Class], list[Place]] = defaultdict(list)
+    aside: list[Place] = []
     for number, (act, tenant, class_, pick) in enumerate(acts):
         inside = [one for queue in shadow.values() for one in queue]
         if act == "join":
@@ -272,8 +379,20 @@ def test_everyone_who_joined_is_served_or_left_exactly_once_in_order_within_tena
             one = inside[pick % len(inside)]
             assert line.leave(one)
             shadow[one.call.tenant, one.call.class_].remove(one)
+        elif act == "aside" and (one := line.front()) is not None:
+            line.set_aside(one, "p", 60.0)
+            aside.append(one)
+            shadow[one.call.tenant, one.call.class_].remove(one)
+        elif act == "back":
+            line.bring_back("p")
+            for one in reversed(aside):
+                shadow[one.call.tenant, one.call.class_].insert(0, one)
+            aside.clear()
+        elif act == "leave" and aside:
+            assert line.leave(aside.pop(pick % len(aside)))
         elif act == "serve" and inside:
             one = line.serve(float(pick))
             assert shadow[one.call.tenant, one.call.class_].pop(0) is one
-        assert len(line) == sum(len(queue) for queue in shadow.values())
-        assert set(map(id, line.places())) == {id(one) for queue in shadow.values() for one in queue}
+        assert len(line) == sum(len(queue) for queue in shadow.values()) + len(aside)
+        assert set(line.places()) == {one for queue in shadow.values() for one in queue} | set(aside)
+        assert (line.front() is None) == (not any(shadow.values()))

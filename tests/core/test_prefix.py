@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headway.core.call import Estimate
 from headway.core.prefix import Prefixes
 
 
@@ -102,3 +103,38 @@ def test_a_prefix_is_warm_or_being_warmed_by_one_call_or_neither(acts: list[tupl
         is_warm = prefix in warm_at and now < warm_at[prefix] + 290.0
         assert prefixes.is_warm(prefix, now) == is_warm
         assert prefixes.is_warming(prefix, now) == (prefix in first and not is_warm)
+
+
+# --- who waits for whom -------------------------------------------------------------------------------------------
+
+
+def estimate(prefix: str = "p", cacheable: float = 5000.0) -> Estimate:
+    return Estimate(6000.0, 100, cacheable_tokens=cacheable, prefix=prefix)
+
+
+def test_siblings_of_a_call_that_warms_are_held_for_a_minute_at_most() -> None:
+    prefixes = Prefixes()
+    assert prefixes.held_until(estimate(), 0.0) is None
+    prefixes.go("p", "first", 10.0)
+    assert prefixes.held_until(estimate(), 11.0) == 70.0
+    assert prefixes.held_until(estimate(), 69.9) == 70.0
+    assert prefixes.held_until(estimate(), 70.0) is None
+
+
+def test_nobody_is_held_once_the_prefix_is_warm_or_the_call_that_warms_it_has_failed() -> None:
+    prefixes = Prefixes()
+    prefixes.go("p", "first", 0.0)
+    prefixes.go("q", "second", 0.0)
+    prefixes.started("p", 1.0)
+    assert prefixes.held_until(estimate(), 1.0) is None
+    assert not prefixes.failed("q", "first")
+    assert prefixes.held_until(estimate("q"), 1.0) is not None
+    assert prefixes.failed("q", "second")
+    assert prefixes.held_until(estimate("q"), 1.0) is None
+
+
+def test_a_short_prefix_is_not_worth_waiting_for() -> None:
+    prefixes = Prefixes()
+    prefixes.go("p", "first", 0.0)
+    assert prefixes.held_until(estimate(cacheable=1023.0), 0.0) is None
+    assert prefixes.held_until(estimate(cacheable=1024.0), 0.0) is not None
