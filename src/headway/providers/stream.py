@@ -102,6 +102,10 @@ class StreamWatch:
         if self._after_cr or b"\r" in chunk:
             chunk = self._with_line_feeds(chunk)
         buffer = self._buffer
+        if not buffer and chunk.endswith(_END):
+            for block in chunk[:-2].split(_END):
+                self._take(block)
+            return
         searched = len(buffer)
         buffer += chunk
         end = buffer.rfind(_END, max(searched - 1, 0))
