@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from headway.core.budget import Budget
 from headway.core.call import Call, Class, Estimate, Fault, Problem, Reading, Unit, Usage
 from headway.core.engine import Engine, Pumped
+from headway.core.events import LimitLearnt
 from headway.core.limit import Limit
 from headway.core.line import Place
 from headway.core.steps import Reply, Ticket
@@ -433,6 +434,159 @@ def test_it_is_counted_how_long_each_limit_has_bound() -> None:
     assert engine.pools[POOL].waits_for == ""
 
 
+# --- a shared prefix ----------------------------------------------------------------------------------------------
+
+LARGE = Estimate(10_000.0, 100, cacheable_tokens=9000.0, prefix="p")
+
+
+def sibling(name: str, **options: Any) -> Call:
+    return a_call(name, **{"estimate": LARGE, "stream": True, **options})
+
+
+def warming(now: float = 1000.0) -> tuple[Engine, Ticket]:
+    """An engine where a call with the prefix is in flight, and nothing of its reply has come."""
+    engine = make()
+    return engine, go(engine, sibling("first"), now)
+
+
+def went(engine: Engine, *seconds: float) -> list[str]:
+    return [ticket.call.id for now in seconds for ticket in tickets(pump(engine, now))]
+
+
+def test_siblings_wait_for_the_first_of_a_stream_and_others_pass_them() -> None:
+    engine, first = warming()
+    for name in ("s1", "s2"):
+        engine.join(sibling(name), 1, 1001.0)
+    for name in ("1", "2"):
+        engine.join(a_call(name), 1, 1001.0)
+    assert went(engine, 1002.0, 1003.0, 1004.0) == ["1", "2"]
+    engine.headed(first, (), 1005.0, ok=True)
+    assert went(engine, 1006.0) == []
+    engine.began(first, 1007.0)
+    assert went(engine, 1008.0, 1009.0, 1010.0) == ["s1", "s2"]
+
+
+def test_the_head_of_a_whole_reply_is_enough() -> None:
+    engine = make()
+    first = go(engine, sibling("first", stream=False))
+    engine.join(sibling("s"), 1, 1001.0)
+    assert went(engine, 1002.0) == []
+    engine.headed(first, (), 1003.0, ok=True)
+    assert went(engine, 1004.0) == ["s"]
+
+
+@pytest.mark.parametrize("sign", ["progress", "end"])
+def test_a_stream_whose_first_event_nobody_told_is_seen_to_have_begun(sign: str) -> None:
+    engine, first = warming()
+    engine.join(sibling("s"), 1, 1001.0)
+    assert went(engine, 1002.0) == []
+    if sign == "progress":
+        engine.produced(first, 100.0, 1003.0)
+    else:
+        settle(engine, first, now=1003.0)
+    assert went(engine, 1004.0) == ["s"]
+
+
+def test_if_the_first_call_fails_one_sibling_goes_and_the_others_wait_for_it() -> None:
+    engine, first = warming()
+    for name in ("s1", "s2", "s3"):
+        engine.join(sibling(name), 1, 1001.0)
+    assert went(engine, 1002.0) == []
+    settle(engine, first, fail(Fault.OVERLOADED), 1003.0)
+    pumped = pump(engine, 1004.0)
+    assert [ticket.call.id for ticket in tickets(pumped)] == ["s1"]
+    assert went(engine, 1006.0) == []
+    engine.began(tickets(pumped)[0], 1007.0)
+    assert went(engine, 1008.0, 1009.0, 1010.0) == ["s2", "s3"]
+
+
+def test_siblings_wait_a_minute_at_most_and_are_told_when_to_ask_again() -> None:
+    engine, _ = warming()
+    engine.join(sibling("s"), 1, 1010.0)
+    pumped = pump(engine, 1010.0)
+    assert not pumped.admitted
+    assert pumped.ask_again_s == pytest.approx(50.0)
+    assert engine.pools[POOL].waits_for == "the first reply with the same prompt prefix"
+    assert went(engine, 1059.0) == []
+    assert went(engine, 1060.0) == ["s"]
+
+
+def test_a_sibling_whose_time_is_up_is_refused_with_the_reason() -> None:
+    engine, _ = warming()
+    engine.join(sibling("s", max_wait_s=5.0), 1, 1001.0)
+    pumped = pump(engine, 1001.0)
+    assert not pumped.refused
+    assert pumped.ask_again_s == pytest.approx(5.0)
+    ((place, error),) = pump(engine, 1006.0).refused
+    assert place.call.id == "s"
+    assert isinstance(error, WouldWaitTooLong)
+    assert error.limit == "the first reply with the same prompt prefix"
+
+
+def test_a_sibling_that_may_not_wait_at_all_goes() -> None:
+    engine, _ = warming()
+    engine.join(sibling("s", max_wait_s=0.0), 1, 1001.0)
+    assert went(engine, 1001.0) == ["s"]
+
+
+def test_a_sibling_can_leave_while_it_waits_for_the_first() -> None:
+    engine, first = warming()
+    place = engine.join(sibling("s"), 1, 1001.0)
+    pump(engine, 1001.0)
+    assert engine.leave(place)
+    assert not engine.leave(place)
+    engine.began(first, 1002.0)
+    assert went(engine, 1003.0) == []
+    assert len(engine.pools[POOL].line) == 0
+
+
+def test_nobody_waits_for_a_prefix_too_short_to_pay() -> None:
+    engine = make()
+    short = Estimate(10_000.0, 100, cacheable_tokens=1000.0, prefix="p")
+    go(engine, sibling("first", estimate=short))
+    engine.join(sibling("s", estimate=short), 1, 1001.0)
+    assert went(engine, 1001.0) == ["s"]
+
+
+# --- news ---------------------------------------------------------------------------------------------------------
+
+
+def shown(amount: float) -> list[Reading]:
+    return [Reading(Unit.REQUESTS, amount, amount), Reading(Unit.OUTPUT_TOKENS, 8000.0, 8000.0)]
+
+
+def test_a_limit_that_headers_show_first_or_changed_is_news_once() -> None:
+    engine = make(())
+    first = go(engine, a_call("1"))
+    engine.headed(first, shown(50.0), 1001.0, ok=True)
+    learnt = {limit.unit: limit for limit in engine.store.limits(POOL)}
+    assert engine.notices == [
+        LimitLearnt(POOL, learnt[Unit.REQUESTS], None),
+        LimitLearnt(POOL, learnt[Unit.OUTPUT_TOKENS], None),
+    ]
+    engine.notices.clear()
+    settle(engine, first, now=1001.0)
+    engine.headed(go(engine, a_call("2"), 1010.0), shown(50.0), 1011.0, ok=True)
+    assert engine.notices == []
+    engine.headed(go(engine, a_call("3"), 1020.0), shown(40.0), 1021.0, ok=True)
+    (notice,) = engine.notices
+    assert isinstance(notice, LimitLearnt)
+    assert (notice.limit.amount, notice.before) == (40.0, learnt[Unit.REQUESTS])
+
+
+def test_limits_that_were_told_are_no_news_until_headers_show_others() -> None:
+    engine = make((Limit(Unit.REQUESTS, 50.0, burst=10.0),))
+    engine.headed(go(engine, a_call("1")), [Reading(Unit.REQUESTS, 50.0, 9.0)], 1001.0, ok=True)
+    assert engine.notices == []
+
+
+def test_news_that_nobody_fetches_is_not_kept_for_ever() -> None:
+    engine = make(())
+    for number in range(1200):
+        engine.headed(go(engine, a_call(str(number), pool=f"p{number}")), shown(50.0)[:1], 1001.0, ok=True)
+    assert len(engine.notices) == 1000
+
+
 # --- the budget ---------------------------------------------------------------------------------------------------
 
 
@@ -502,6 +656,7 @@ def acts() -> st.SearchStrategy[list[Act]]:
             st.builds(Act, st.just("settle"), picks, st.floats(0.0, 1000.0), st.sampled_from([None, *Fault])),
             st.builds(Act, st.just("settle"), picks, st.floats(0.0, 1000.0)),
             st.builds(Act, st.just("leave"), picks),
+            st.builds(Act, st.just("began"), picks),
         ),
         max_size=60,
     )
@@ -540,6 +695,8 @@ class Shadow:
                 self.engine.headed(self.picked(act), shown[: act.pick % 4], self.now, ok=act.pick % 3 > 0)
             case "produced" if self.flying:
                 self.engine.produced(self.picked(act), act.amount, self.now)
+            case "began" if self.flying:
+                self.engine.began(self.picked(act), self.now)
             case "settle" if self.flying:
                 self.settle(self.picked(act), act)
         self.pump()
@@ -557,7 +714,12 @@ class Shadow:
             class_=list(Class)[act.pick % len(Class)],
             max_wait_s=act.amount if act.pick % 5 == 0 else None,
             deadline=self.now + act.amount if act.pick % 7 == 0 else None,
-            estimate=Estimate(1.0 + 100.0 * (act.pick % 10), 1000, prefix="p" if act.pick % 4 == 0 else ""),
+            estimate=Estimate(
+                1.0 + 100.0 * (act.pick % 10),
+                1000,
+                cacheable_tokens=2000.0 * (act.pick % 3),
+                prefix="pq"[act.pick % 3 > 1] if act.pick % 4 < 3 else "",
+            ),
             stream=act.pick % 2 == 0,
         )
         self.waiting[name] = self.engine.join(call, 1, self.now)
