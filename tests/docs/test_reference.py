@@ -20,12 +20,14 @@ from headway.emulator.profile import SETTINGS
 from headway.emulator.tiers import Limits
 from headway.jobs.summary import summarise
 from headway.jobs.tally import Tally
+from headway.settings.kinds import LIMITED
+from headway.settings.table import SETTINGS as TABLE
 from headway.stores.memory import MemoryStore
 
 DOCS = ROOT / "docs"
 PAGES = all_pages()
 CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
-COMMANDS = ("run", "usage", "emulate")
+COMMANDS = ("run", "usage", "emulate", "config check", "config init")
 OF_ALL = {"--help", "-h", "--version", "--install-completion", "--show-completion"}
 OF_OTHERS = {"--list", "--table", "--strict"}  # of other programs that the pages name
 WORDS = "call attempt reply limit unit pool meter store estimate usage ticket line tenant class budget session ledger catalog"
@@ -48,7 +50,9 @@ def table_keys(text: str) -> set[str]:
 
 
 def flags(command: str) -> set[str]:
-    known = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]  # it is a group
+    known = typer.main.get_command(app)
+    for word in command.split():
+        known = known.commands[word]  # type: ignore[attr-defined]  # it is a group
     return {
         flag
         for option in known.params
@@ -57,9 +61,10 @@ def flags(command: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", sorted({command.split()[0] for command in COMMANDS}))
 def test_the_flags_of_a_command_are_on_the_page_and_no_others(command: str) -> None:
-    assert table_keys(section(CONFIGURATION, f"headway {command}")) == flags(command) - OF_ALL
+    known = set().union(*(flags(each) for each in COMMANDS if each.split()[0] == command))
+    assert table_keys(section(CONFIGURATION, f"headway {command}")) == known - OF_ALL
 
 
 def test_every_flag_on_any_page_exists() -> None:
@@ -74,7 +79,7 @@ def test_every_command_on_any_page_exists() -> None:
         code = "".join(block.text for block in blocks(page) if block.language in RUN)
         named = set(re.findall(r"(?:^|[|$] )headway ([a-z]+)", code, flags=re.MULTILINE))
         named |= set(re.findall(r"`headway ([a-z]+)", prose(page)))
-        assert named <= set(COMMANDS), f"{page.name}: {named}"
+        assert named <= {command.split()[0] for command in COMMANDS}, f"{page.name}: {named}"
 
 
 def test_every_error_is_on_the_page_with_its_exit_code() -> None:
@@ -95,6 +100,19 @@ def test_every_environment_variable_that_is_read_is_on_the_page_and_no_other() -
     assert table_keys(section(CONFIGURATION, "Environment")) == {
         first or second for first, second in re.findall(read, sources)
     }
+
+
+def test_every_key_of_the_settings_file_is_on_the_page_and_no_other() -> None:
+    limits = {f"limits.{unit}" for unit in LIMITED}
+    known = {setting.key for setting in TABLE} | limits | {"pools.POOL"}
+    assert table_keys(section(CONFIGURATION, "headway.toml")) == known
+
+
+def test_every_variable_of_a_setting_is_beside_its_key() -> None:
+    rows = dict(
+        re.findall(r"^\| `(\w+)` \| `([\w.]+)`", section(CONFIGURATION, "Environment"), flags=re.MULTILINE)
+    )
+    assert rows == {setting.variable: setting.key for setting in TABLE}
 
 
 def test_every_setting_of_a_profile_is_on_the_page_and_no_other() -> None:
