@@ -13,7 +13,7 @@ from headway.errors import HeadwayError
 from headway.runtime import Engine
 from headway.transport.door import Door
 from headway.transport.inner import plain_async
-from headway.transport.reply import Attempt, Streamed, final, is_coded, rebuilt, with_stream
+from headway.transport.reply import Attempt, Streamed, final, replace_body
 from headway.transport.request import Asked, ask, call_of
 from headway.transport.sdk import for_sdk
 
@@ -54,7 +54,7 @@ class AsyncTransport(Door, httpx2.AsyncBaseTransport):
             call = call_of(asked, body, engine)
         except HeadwayError as error:
             raise for_sdk(error) from None
-        self.stop_if_given_up(request, body)
+        self.stop_if_given_up(asked, body)
         exchange = _Exchange(self._inner, asked.request, engine)
         driver = AioDriver(engine.turnstile, exchange, provider=engine.provider.name, retry=engine.retry)
         outcome = await driver.begin(call)
@@ -99,8 +99,8 @@ class _Exchange:
         try:
             response = await self._inner.handle_async_request(self._request)
             if attempt.is_whole(response):
-                body = await response.aread()
-                self.response = rebuilt(response, body)
+                body = await _read(response, is_coded=attempt.is_coded)
+                self.response = replace_body(response, httpx2.ByteStream(body), decoded=attempt.is_coded)
                 return attempt.whole(body)
             return await self._hand_over(attempt, response)
         except httpx2.RequestError as error:
@@ -109,8 +109,9 @@ class _Exchange:
 
     async def _hand_over(self, attempt: Attempt, response: httpx2.Response) -> Reply | None:
         """Give the body to the caller to read, once something of the reply is there. Raises TransportError before that."""
-        coded = is_coded(response)
-        chunks = response.aiter_bytes() if coded else aiter(response.stream)  # type: ignore[arg-type] # an async one
+        coded, stream = attempt.is_coded, response.stream
+        assert isinstance(stream, httpx2.AsyncByteStream)
+        chunks = response.aiter_bytes() if coded else aiter(stream)
         streamed, first, ended = attempt.streamed, [], False
         if streamed is not None:
             try:
@@ -121,28 +122,44 @@ class _Exchange:
                         first.append(chunk)
                         streamed.see(chunk)
             except BaseException:
-                await response.aclose()
+                await stream.aclose()
                 raise
             if not streamed.may_go:
-                await response.aclose()
-                self.response = with_stream(response, httpx2.ByteStream(b"".join(first)), decoded=coded)
+                await stream.aclose()
+                self.response = replace_body(response, httpx2.ByteStream(b"".join(first)), decoded=coded)
                 return streamed.reply(delivered=False)
         body: _Body | _Download = (
-            _Body(first, chunks, response, streamed) if streamed else _Download(chunks, response, attempt)
+            _Body(first, chunks, stream, streamed) if streamed else _Download(chunks, stream, attempt)
         )
-        self.response = with_stream(response, body, decoded=coded)
+        self.response = replace_body(response, body, decoded=coded)
         return None
+
+
+async def _read(response: httpx2.Response, *, is_coded: bool) -> bytes:
+    """The whole body, decoded."""
+    if is_coded:
+        return await response.aread()
+    stream = response.stream
+    assert isinstance(stream, httpx2.AsyncByteStream)
+    try:
+        return b"".join([chunk async for chunk in stream])
+    finally:
+        await stream.aclose()
 
 
 class _Body(httpx2.AsyncByteStream):
     """The stream of a reply as its caller reads it. However that ends, the call is settled once."""
 
     def __init__(
-        self, first: list[bytes], chunks: AsyncIterator[bytes], response: httpx2.Response, streamed: Streamed
+        self,
+        first: list[bytes],
+        chunks: AsyncIterator[bytes],
+        stream: httpx2.AsyncByteStream,
+        streamed: Streamed,
     ) -> None:
         self._first = first
         self._chunks = chunks
-        self._response = response
+        self._stream = stream
         self._streamed = streamed
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -162,7 +179,7 @@ class _Body(httpx2.AsyncByteStream):
         self._streamed.finish(early=True)
         if isinstance(self._chunks, AsyncGenerator):
             await self._chunks.aclose()
-        await self._response.aclose()
+        await self._stream.aclose()
 
     def __del__(self) -> None:
         self._streamed.drop()
@@ -171,9 +188,11 @@ class _Body(httpx2.AsyncByteStream):
 class _Download(httpx2.AsyncByteStream):
     """A body that is no message: results of a batch, a file."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], response: httpx2.Response, attempt: Attempt) -> None:
+    def __init__(
+        self, chunks: AsyncIterator[bytes], stream: httpx2.AsyncByteStream, attempt: Attempt
+    ) -> None:
         self._chunks = chunks
-        self._response = response
+        self._stream = stream
         self._attempt = attempt
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -182,7 +201,7 @@ class _Download(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         self._attempt.downloaded()
-        await self._response.aclose()
+        await self._stream.aclose()
 
     def __del__(self) -> None:
         self._attempt.dropped()

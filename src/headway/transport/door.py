@@ -41,9 +41,9 @@ class Door:
             self._engines[address] = engine
         return engine
 
-    def stop_if_given_up(self, request: httpx2.Request, body: bytes) -> None:
+    def stop_if_given_up(self, asked: Asked, body: bytes) -> None:
         """Raise at once what a call failed with for good, if this is the SDK asking again."""
-        error = self._given_up.again(request, body)
+        error = self._given_up.again(body) if asked.is_again else None
         if error is not None:
             raise error
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import httpx2
 
 from headway.core.call import Fault, Problem, Usage
@@ -17,13 +15,17 @@ from headway.transport.request import draws_tokens
 
 TOLD_CHARS = 200  # of output, between one report to the meters and the next
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
-_WANTED = (b"retry-after", b"retry-after-ms", b"request-id", b"x-should-retry", b"date")
-
-
-def is_wanted(name: bytes) -> bool:
-    return name[:10].lower() == b"anthropic-" or name.lower() in _WANTED
-
-
+_WANTED = frozenset(
+    (
+        b"content-encoding",
+        b"content-type",
+        b"date",
+        b"request-id",
+        b"retry-after",
+        b"retry-after-ms",
+        b"x-should-retry",
+    )
+)
 _CODED = (b"content-encoding", b"content-length")
 
 
@@ -61,17 +63,22 @@ class Attempt:
         """Take in the head. Whether the body should be read at once: errors and JSON; streams and files go to the caller."""
         self._status = response.status_code
         self._headers = {
-            name.decode("ascii").lower(): value.decode("latin-1")
+            lower.decode("ascii"): value.decode("latin-1")
             for name, value in response.headers.raw
-            if is_wanted(name)
+            if (lower := name.lower()) in _WANTED or lower[:10] == b"anthropic-"
         }
-        kind = response.headers.get("content-type", "")
+        kind = self._headers.get("content-type", "")
         if self._status == 200 and not kind.startswith("application/json"):
             self._watch.headed(self._engine.provider.read_limits(self._headers), ok=True)
             if kind.startswith("text/event-stream"):
                 self.streamed = Streamed(self._engine, self._ticket, self._watch, self._headers, self._began)
             return False
         return True
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether the body is compressed."""
+        return self._headers.get("content-encoding", "identity") != "identity"
 
     def whole(self, body: bytes) -> Reply:
         """The body of an error, or of a reply that is not streamed."""
@@ -180,26 +187,17 @@ def is_own_timeout(error: Exception) -> bool:
     return isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout)
 
 
-def rebuilt(response: httpx2.Response, body: bytes) -> httpx2.Response:
-    """The same response with its body read, and decoded."""
-    return with_stream(response, httpx2.ByteStream(body), decoded=is_coded(response))
-
-
-def with_stream(
+def replace_body(
     response: httpx2.Response, stream: httpx2.SyncByteStream | httpx2.AsyncByteStream, *, decoded: bool
 ) -> httpx2.Response:
     """The same response around another stream. `decoded`: what was compressed is not any more."""
-    headers: Iterable[tuple[bytes, bytes]] = response.headers.raw
-    if decoded:
-        headers = [pair for pair in headers if pair[0].lower() not in _CODED]
+    if not decoded:
+        response.stream = stream  # nobody has read any of it through this object
+        return response
+    headers = [pair for pair in response.headers.raw if pair[0].lower() not in _CODED]
     return httpx2.Response(
-        response.status_code, headers=list(headers), stream=stream, extensions=response.extensions
+        response.status_code, headers=headers, stream=stream, extensions=response.extensions
     )
-
-
-def is_coded(response: httpx2.Response) -> bool:
-    """Whether the body is compressed."""
-    return response.headers.get("content-encoding", "identity") != "identity"
 
 
 def final(response: httpx2.Response) -> httpx2.Response:

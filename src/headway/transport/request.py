@@ -15,28 +15,36 @@ from headway.transport.scope import PREFIX, Scope, current, from_headers
 
 _NOTHING = Estimate(0.0, 0)
 _BYTES_PREFIX = PREFIX.encode()
+_RETRY_COUNT = b"x-stainless-retry-count"
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, without what was meant for headway only. `identity.pool` is None if it draws on no limit."""
+    """A request, without what was meant for headway only. `identity.pool` is None if it draws on no limit.
+
+    `is_again`: the SDK tried it before.
+    """
 
     request: httpx2.Request
     identity: Identity
     scope: Scope
+    is_again: bool
 
 
 def ask(request: httpx2.Request, engine: Engine) -> Asked:
     """Read what the head of a request says. Raises InputError for a `headway-*` header that cannot be read."""
     identity = engine.provider.identify(request.url.path, {})
-    scope, ours = current(), {}
+    scope, ours, again = current(), {}, False
     for name, value in request.headers.raw:
-        if name[:8].lower() == _BYTES_PREFIX:
+        start = name[:8].lower()
+        if start == _BYTES_PREFIX:
             ours[name.decode("ascii", "replace").lower()] = value.decode("utf-8", "replace")
+        elif start == b"x-stainl" and name.lower() == _RETRY_COUNT:
+            again = value != b"0"
     if ours:
         scope = from_headers(ours, scope)
         request = _without(request)
-    return Asked(request, identity, scope)
+    return Asked(request, identity, scope, again)
 
 
 def call_of(asked: Asked, body: bytes, engine: Engine) -> Call:

@@ -17,7 +17,6 @@ import httpx2
 
 from headway.errors import HeadwayError
 
-_RETRY_COUNT = "x-stainless-retry-count"
 _KEPT = 1000
 
 
@@ -68,9 +67,7 @@ class GivenUp:
             if len(self._errors) > _KEPT:
                 self._errors.popitem(last=False)
 
-    def again(self, request: httpx2.Request, body: bytes) -> httpx2.RequestError | None:
-        """The error to raise at once, if the SDK asks again for what was given up."""
-        if request.headers.get(_RETRY_COUNT, "0") == "0":
-            return None
+    def again(self, body: bytes) -> httpx2.RequestError | None:
+        """The error to raise at once, when the SDK asks again for what was given up."""
         error = self._errors.get(body)
         return None if error is None else type(error)(*error.args)

@@ -13,7 +13,7 @@ from headway.errors import HeadwayError
 from headway.runtime import Engine
 from headway.transport.door import Door
 from headway.transport.inner import plain
-from headway.transport.reply import Attempt, Streamed, final, is_coded, rebuilt, with_stream
+from headway.transport.reply import Attempt, Streamed, final, replace_body
 from headway.transport.request import Asked, ask, call_of
 from headway.transport.sdk import for_sdk
 
@@ -54,7 +54,7 @@ class Transport(Door, httpx2.BaseTransport):
             call = call_of(asked, body, engine)
         except HeadwayError as error:
             raise for_sdk(error) from None
-        self.stop_if_given_up(request, body)
+        self.stop_if_given_up(asked, body)
         exchange = _Exchange(self._inner, asked.request, engine)
         driver = SyncDriver(engine.turnstile, exchange, provider=engine.provider.name, retry=engine.retry)
         outcome = driver.begin(call)
@@ -99,8 +99,8 @@ class _Exchange:
         try:
             response = self._inner.handle_request(self._request)
             if attempt.is_whole(response):
-                body = response.read()
-                self.response = rebuilt(response, body)
+                body = _read(response, is_coded=attempt.is_coded)
+                self.response = replace_body(response, httpx2.ByteStream(body), decoded=attempt.is_coded)
                 return attempt.whole(body)
             return self._hand_over(attempt, response)
         except httpx2.RequestError as error:
@@ -109,8 +109,9 @@ class _Exchange:
 
     def _hand_over(self, attempt: Attempt, response: httpx2.Response) -> Reply | None:
         """Give the body to the caller to read, once something of the reply is there. Raises TransportError before that."""
-        coded = is_coded(response)
-        chunks = response.iter_bytes() if coded else iter(response.stream)  # type: ignore[arg-type] # a sync one
+        coded, stream = attempt.is_coded, response.stream
+        assert isinstance(stream, httpx2.SyncByteStream)
+        chunks = response.iter_bytes() if coded else iter(stream)
         streamed, first, ended = attempt.streamed, [], False
         if streamed is not None:
             try:
@@ -121,28 +122,40 @@ class _Exchange:
                         first.append(chunk)
                         streamed.see(chunk)
             except BaseException:
-                response.close()
+                stream.close()
                 raise
             if not streamed.may_go:
-                response.close()
-                self.response = with_stream(response, httpx2.ByteStream(b"".join(first)), decoded=coded)
+                stream.close()
+                self.response = replace_body(response, httpx2.ByteStream(b"".join(first)), decoded=coded)
                 return streamed.reply(delivered=False)
         body: _Body | _Download = (
-            _Body(first, chunks, response, streamed) if streamed else _Download(chunks, response, attempt)
+            _Body(first, chunks, stream, streamed) if streamed else _Download(chunks, stream, attempt)
         )
-        self.response = with_stream(response, body, decoded=coded)
+        self.response = replace_body(response, body, decoded=coded)
         return None
+
+
+def _read(response: httpx2.Response, *, is_coded: bool) -> bytes:
+    """The whole body, decoded."""
+    if is_coded:
+        return response.read()
+    stream = response.stream
+    assert isinstance(stream, httpx2.SyncByteStream)
+    try:
+        return b"".join(stream)
+    finally:
+        stream.close()
 
 
 class _Body(httpx2.SyncByteStream):
     """The stream of a reply as its caller reads it. However that ends, the call is settled once."""
 
     def __init__(
-        self, first: list[bytes], chunks: Iterator[bytes], response: httpx2.Response, streamed: Streamed
+        self, first: list[bytes], chunks: Iterator[bytes], stream: httpx2.SyncByteStream, streamed: Streamed
     ) -> None:
         self._first = first
         self._chunks = chunks
-        self._response = response
+        self._stream = stream
         self._streamed = streamed
 
     def __iter__(self) -> Iterator[bytes]:
@@ -159,7 +172,7 @@ class _Body(httpx2.SyncByteStream):
 
     def close(self) -> None:
         self._streamed.finish(early=True)
-        self._response.close()
+        self._stream.close()
 
     def __del__(self) -> None:
         self._streamed.drop()
@@ -168,9 +181,9 @@ class _Body(httpx2.SyncByteStream):
 class _Download(httpx2.SyncByteStream):
     """A body that is no message: results of a batch, a file."""
 
-    def __init__(self, chunks: Iterator[bytes], response: httpx2.Response, attempt: Attempt) -> None:
+    def __init__(self, chunks: Iterator[bytes], stream: httpx2.SyncByteStream, attempt: Attempt) -> None:
         self._chunks = chunks
-        self._response = response
+        self._stream = stream
         self._attempt = attempt
 
     def __iter__(self) -> Iterator[bytes]:
@@ -178,7 +191,7 @@ class _Download(httpx2.SyncByteStream):
 
     def close(self) -> None:
         self._attempt.downloaded()
-        self._response.close()
+        self._stream.close()
 
     def __del__(self) -> None:
         self._attempt.dropped()
