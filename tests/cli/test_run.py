@@ -284,3 +284,23 @@ def test_results_of_a_job_in_a_read_only_folder_go_to_the_current_one(
     assert _default_output(folder / "job.jsonl") == folder / "job.results.jsonl"
     folder.chmod(0o555)
     assert _default_output(folder / "job.jsonl") == Path("job.results.jsonl")
+
+
+def test_settings_of_the_file_count_where_no_flag_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HEADWAY_CONFIG")
+    monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-hidden")
+    Path("job.jsonl").write_text('{"prompt": "Hi", "model": "claude-opus-4-8", "max_tokens": 9}\n')
+    Path("headway.toml").write_text('base_url = "http://127.0.0.1:9"\nretries = 0\nledger = "none"\n')
+    code, _, err = said_by(monkeypatch, capsys, "run", "job.jsonl")
+    assert code == 5
+    assert "http://127.0.0.1:9" in err
+    Path("headway.toml").write_text('retries = "many"\n')
+    code, _, err = said_by(monkeypatch, capsys, "run", "job.jsonl")
+    assert code == 2
+    assert err.startswith(
+        f"error: {tmp_path}/headway.toml:1: retries: cannot use 'many'\nhint: Write a whole"
+    )

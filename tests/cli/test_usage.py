@@ -207,3 +207,19 @@ def test_no_ledger_is_said_kindly(tmp_path: Path) -> None:
 def test_the_help_has_examples() -> None:
     result = run(app, ["--help"], env={"COLUMNS": "80"})
     assert "headway usage --by tenant --since 24h" in result.stdout
+
+
+def test_the_ledger_that_a_file_names_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "headway.toml").write_text('ledger = "mine.db"')
+    (tmp_path / "inside").mkdir()
+    SqliteLedger(tmp_path / "mine.db").stop()
+    monkeypatch.chdir(tmp_path / "inside")
+    monkeypatch.delenv("HEADWAY_CONFIG")
+    result = run(app, ["--json"])
+    assert json.loads(result.stdout)["ledger"] == str(tmp_path / "mine.db")
+
+
+def test_a_ledger_that_is_not_kept_is_an_error_that_says_who_wants_that() -> None:
+    result = run(app, [], env={"HEADWAY_LEDGER": "none"})
+    assert isinstance(result.exception, InputError)
+    assert "HEADWAY_LEDGER" in str(result.exception)

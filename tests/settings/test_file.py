@@ -102,7 +102,7 @@ def test_the_line_of_each_key_is_known_however_it_is_written(tmp_path: Path) -> 
     file = tmp_path / "headway.toml"
     file.write_text(
         '\ufeff# tier = 1\ntier = "x = 1"\n"retries"=3\nsession.tenant = "t"\nlimits = { requests = 5 }\n'
-        "  [ pools . 'a/b' ] # of one\n requests = 5\n[session.more]\ntext = '''\nretries = 9\n[x]\n'''\n",
+        "  [ pools . 'a/b' ] # of one\n requests = 5\n[session.more]\ntext = '''\nretries = 9\nno key = 9\n[x]\n'''\n",
         "utf-8",
     )
     written = read(file)

@@ -16,7 +16,6 @@ from headway.errors import ConfigError
 
 NAME = "headway.toml"
 _HEADER = re.compile(r"\s*\[([^\[\]]+)\]\s*(?:#.*)?")
-_KEY = re.compile(r"\s*([^=#\[]+?)\s*=")
 _PLACE = re.compile(r" \(at line (\d+), column (\d+)\)")
 
 Keys = tuple[str, ...]
@@ -75,7 +74,7 @@ def read(file: Path) -> Written:
     """What the file says. Raises ConfigError with line and column where it is no TOML, and if it cannot be read."""
     try:
         text = file.read_text("utf-8-sig")
-        return Written(file, tomllib.loads(text), dict(_lines(text)))
+        return Written(file, tomllib.loads(text), _lines(text))
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror or error}") from None
     except UnicodeDecodeError:
@@ -103,23 +102,25 @@ def _is_ours(file: Path, folder: Path) -> bool:
     return owner == 0 or owner in (os.geteuid(), folder.stat().st_uid)
 
 
-def _lines(text: str) -> Iterator[tuple[Keys, int]]:
+def _lines(text: str) -> dict[Keys, int]:
     """Where each key and each table stands. tomllib does not say, and people want to know."""
+    lines: dict[Keys, int] = {}
     table: Keys = ()
     for number, line in enumerate(text.splitlines(), 1):
         if header := _HEADER.fullmatch(line):
             table = _keys(header[1])
-            yield table, number
-        elif key := _KEY.match(line):
-            yield (*table, *_keys(key[1])), number
+            lines.setdefault(table, number)
+        elif "=" in line and (keys := _keys(line.partition("=")[0])):
+            lines.setdefault((*table, *keys), number)
+    return lines
 
 
 def _keys(written: str) -> Keys:
-    """`pools."anthropic/opus-4"` as its parts."""
+    """`pools."anthropic/opus-4"` as its parts; none for what is no key."""
     try:
         inside: Any = tomllib.loads(f"[{written}]")
     except tomllib.TOMLDecodeError:
-        return ()  # part of a text of several lines
+        return ()  # a comment, or part of a text of several lines
     keys = []
     while inside:
         (key, inside), *_ = inside.items()
