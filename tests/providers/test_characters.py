@@ -22,6 +22,9 @@ DEFINITIONS = {
     "numbers": rb"[0-9]+",
     "signs": MARK + rb"+",
 }
+LONG = st.tuples(st.binary(min_size=1, max_size=40), st.integers(100, 300)).map(
+    lambda each: each[0] * each[1]
+)
 TEXTS = st.binary() | st.text("aZ0 \n.é中", max_size=40).map(str.encode)
 
 
@@ -29,6 +32,13 @@ TEXTS = st.binary() | st.text("aZ0 \n.é中", max_size=40).map(str.encode)
 def test_each_count_is_what_it_is_called(text: bytes) -> None:
     found = {name: len(re.findall(pattern, text)) for name, pattern in DEFINITIONS.items()}
     assert count(text)._asdict() == found
+
+
+@given(LONG)
+def test_a_long_text_counts_the_same_when_it_comes_again(text: bytes) -> None:
+    found = {name: len(re.findall(pattern, text)) for name, pattern in DEFINITIONS.items()}
+    assert count(text)._asdict() == found
+    assert count(bytes(bytearray(text)))._asdict() == found
 
 
 def test_a_long_text_is_sampled_within_two_percent() -> None:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 _WHOLE = 131_072  # bytes counted one by one; of longer texts as much is taken in even slices
 _SLICES = 32
+_LONG = 4_096  # bytes from which on it pays to remember
+_MOST_KNOWN = 1_024
 
 
 class Characters(NamedTuple):
@@ -31,9 +33,23 @@ class Characters(NamedTuple):
 
 
 def count(text: bytes) -> Characters:
-    """Count a text given as UTF-8. Beyond 128 KiB it is sampled: within about 2 %, at a bounded cost."""
-    if len(text) <= _WHOLE:
+    """Count a text given as UTF-8. Beyond 128 KiB it is sampled: within about 2 %, at a bounded cost.
+
+    Long texts come again, call after call: tools, system prompts, documents. Of those the counts are kept, not the text;
+    looking them up costs a twentieth of counting.
+    """
+    if len(text) < _LONG:
         return _count(text)
+    name = len(text), hash(text)
+    known = _KNOWN.get(name)
+    if known is None:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        known = _KNOWN[name] = _count(text) if len(text) <= _WHOLE else _sampled(text)
+    return known
+
+
+def _sampled(text: bytes) -> Characters:
     step, taken = len(text) / _SLICES, _WHOLE // _SLICES
     sample = b"".join(text[at : at + taken] for at in (int(number * step) for number in range(_SLICES)))
     scale = len(text) / len(sample)
@@ -90,3 +106,4 @@ _LINE, _ACCENT, _BEYOND = b"\x10", b"\x20", b"\x00"
 _KINDS = b"".join(map(_kind, range(256)))
 _IS_LETTER, _IS_DIGIT, _IS_MARK, _IS_SPACE = map(_everywhere, (0x01, 0x02, 0x04, 0x08))
 _IS_UPPER = _everywhere(0x40)  # and bit 7 is that of the lower case
+_KNOWN: dict[tuple[int, int], Characters] = {}  # by length and hash, which is keyed anew in every process
