@@ -152,7 +152,7 @@ def test_the_table_keeps_to_its_width(headway: Command, columns: int) -> None:
 def test_nothing_in_a_file_drives_the_terminal(headway: Command) -> None:
     Path("headway.toml").write_text('"\\u001b[2J" = 5\n"[/bold]" = 1\n')
     assert "\x1b[2J" not in headway("check").output
-    Path("headway.toml").write_text('[session]\ntenant = "\\u001b[2J[/nonsense]"\n')
+    Path("headway.toml").write_text('ledger = "/\\u001b[2J[/nonsense]"\n')
     result = headway("check")
     assert "\x1b[2J" not in result.output
     assert "[/nonsense]" in result.output

@@ -16,7 +16,7 @@ from headway.errors import ConfigError
 
 NAME = "headway.toml"
 _HEADER = re.compile(r"\s*\[([^\[\]]+)\]\s*(?:#.*)?")
-_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)")
+_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)")
 
 Keys = tuple[str, ...]
 
@@ -81,7 +81,8 @@ def read(file: Path) -> Written:
         raise ConfigError(f"{file} is no text in UTF-8", hint="Save it as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
         place = _PLACE.search(str(error))
-        where = f"{file}:{place[1]}:{place[2]}" if place else str(file)
+        end = len(text.splitlines())
+        where = f"{file}:{place[1]}:{place[2]}" if place and place[1] else f"{file}:{end}"
         raise ConfigError(
             f"{where}: {_PLACE.sub('', str(error))}",
             hint='The file is TOML: key = value, text in quotes, such as tier = "tier-2".',
