@@ -12,7 +12,7 @@ from urllib.request import getproxies
 import httpx2
 
 LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
-TIMEOUT = httpx2.Timeout(timeout=600.0, connect=5.0)
+TIMEOUT = httpx2.Timeout(timeout=600, connect=5.0)  # an int, as theirs: the SDK sends it as text
 _KEEP_ALIVE = (("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 5), ("TCP_KEEPIDLE", 60))
 
 
