@@ -119,7 +119,7 @@ def parts() -> dict[str, tuple[Callable[[], object], int, float | None]]:
         "stream event": (watching(plain), 1_000, 1.0),
         "stream event, escapes and accents": (watching(marked), 1_000, None),
         "stream event, put together": (building(plain), 1_000, None),
-        "whole reply of 2 KB": (lambda: read_reply(200, kind, body), 1, 4.0),
+        "whole reply of 2 KB": (lambda: read_reply(200, kind, body), 1, 3.0),
         "whole reply of 2 KB, parsed twice": (
             lambda: (PROVIDER.classify(200, kind, body), PROVIDER.read_usage(body)),
             1,

@@ -228,7 +228,7 @@ def _characters(text: bytes) -> int:
     """Characters of a JSON string: an escape is one, a letter of many bytes too."""
     escaped = text.count(b"\\")
     if escaped:
-        escaped -= text.count(b"\\\\")
-        if numbers := text.count(b"\\u"):
-            escaped += 4 * numbers + len(_PAIR.findall(text))
+        escaped -= text.count(b"\\\\") if escaped > 1 else 0
+        if b"\\u" in text:
+            escaped += 4 * text.count(b"\\u") + len(_PAIR.findall(text))
     return max(0, len(text if text.isascii() else text.decode("utf-8", "replace")) - escaped)

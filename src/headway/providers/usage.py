@@ -40,20 +40,20 @@ def usage_of(raw: Mapping[str, Any], model: str = "", depth: int = _DEEPEST) -> 
     write_5m, write_1h = _cache_writes(raw)
     searches = raw.get("server_tool_use")
     details = raw.get("output_tokens_details")
-    return Usage(
-        input_tokens=whole(raw.get("input_tokens")),
-        cache_read_tokens=whole(raw.get("cache_read_input_tokens")),
-        cache_write_5m_tokens=write_5m,
-        cache_write_1h_tokens=write_1h,
-        output_tokens=whole(raw.get("output_tokens")),
-        thinking_tokens=whole(details.get("thinking_tokens")) if isinstance(details, dict) else 0,
-        web_searches=whole(searches.get("web_search_requests")) if isinstance(searches, dict) else 0,
-        model=model,
-        service_tier=_text(raw.get("service_tier")),
-        speed=_text(raw.get("speed")),
-        geo=_text(raw.get("inference_geo")),
-        parts=_parts(raw.get("iterations"), model, depth),
-        raw=raw,
+    return Usage(  # by position: a third cheaper than by name, and it is built for every reply
+        whole(raw.get("input_tokens")),
+        whole(raw.get("cache_read_input_tokens")),
+        write_5m,
+        write_1h,
+        whole(raw.get("output_tokens")),
+        whole(details.get("thinking_tokens")) if isinstance(details, dict) else 0,
+        whole(searches.get("web_search_requests")) if isinstance(searches, dict) else 0,
+        model,
+        _text(raw.get("service_tier")),
+        _text(raw.get("speed")),
+        _text(raw.get("inference_geo")),
+        _parts(raw.get("iterations"), model, depth),
+        raw,
     )
 
 
