@@ -80,7 +80,7 @@ def test_a_file_of_another_user_on_the_way_up_is_refused(home: Path) -> None:
         ('a = 1\nb = "x\n', ":2:7: "),
         ("a = 1\na = 2\n", ":2:6: "),
         ("[limits\n", ":1:8: "),
-        ('a = 1\nb = """x', ':2: Expected \'"""\''),
+        ("a = 1\nb = [5,\n6,\n", ":3: "),
     ],
 )
 def test_a_file_that_is_no_toml_says_where(tmp_path: Path, text: str, place: str) -> None:
