@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.core.call import Reading, Unit
-from headway.providers.headers import read_limits, retry_after
+from headway.providers.faults import classify
+from headway.providers.headers import WANTED, read_limits, retry_after, wanted
 
 R = "anthropic-ratelimit-"
 
@@ -105,3 +106,41 @@ def test_no_header_makes_it_fail(headers: dict[str, str]) -> None:
 )
 def test_a_wait_is_read_in_every_form(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
+
+
+class Watched(dict[str, str]):
+    """Headers that remember which of them were looked at."""
+
+    def __init__(self, **headers: str) -> None:
+        super().__init__(headers)
+        self.seen: set[str] = set()
+
+    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]  # dict's is generic
+        self.seen.add(name)
+        return super().get(name, default)
+
+    def __contains__(self, name: object) -> bool:
+        self.seen.add(str(name))
+        return super().__contains__(name)
+
+
+def test_no_header_is_looked_at_that_is_not_wanted() -> None:
+    headers, dated = Watched(), Watched(**{"retry-after": "Tue, 24 Nov 2026 12:00:00 GMT"})
+    read_limits(headers)
+    for status in (200, 204, 400, 403, 429, 500):
+        classify(status, headers, b"{}")
+    retry_after(dated)
+    seen = headers.seen | dated.seen
+    assert seen <= WANTED
+    assert WANTED - seen == {"content-encoding"}
+
+
+def test_wanted_headers_are_picked_whatever_their_case() -> None:
+    raw = [(b"Request-Id", b"req_1"), (b"X-Cache", b"MISS"), (b"ANTHROPIC-RATELIMIT-REQUESTS-LIMIT", b"50")]
+    headers = wanted([*raw, (b"retry-after", b"\xff")])
+    assert headers == {
+        "request-id": "req_1",
+        f"{R}requests-limit": "50",
+        "retry-after": "\xff",
+    }
+    assert read_limits(headers) == (Reading(Unit.REQUESTS, 50, None, 0),)
