@@ -106,7 +106,8 @@ class Bucket:
 
     def wait(self, need: float, now: float) -> float:
         """Seconds until a call that needs `need` may go; 0: now."""
-        self.refill(now)
+        if now > self._at:
+            self.refill(now)
         room = self.capacity - self.spare
         if need > room:
             need = room if room > 0.0 else 0.0
@@ -116,12 +117,14 @@ class Bucket:
 
     def charge(self, amount: float, now: float) -> Belief:
         """Take `amount` now: after `wait` said 0, or for what has happened anyway."""
-        self.refill(now)
-        if self.spare == 0.0 and (self.capacity > 0.0 or self._is_measured):
-            self.level = min(self.level, self.capacity)
-        self.level -= amount
-        content = self.level + self.spare
-        return Belief(content if content < self.capacity else self.capacity, self._shift, self._given)
+        if now > self._at:
+            self.refill(now)
+        level, spare, capacity = self.level, self.spare, self.capacity
+        if spare == 0.0 and level > capacity and (capacity > 0.0 or self._is_measured):
+            level = capacity
+        self.level = level = level - amount
+        content = level + spare
+        return Belief(content if content < capacity else capacity, self._shift, self._given)
 
     def give(self, amount: float) -> None:
         """The provider gives `amount` back now. (`shift` is for what was true all the time, and is learnt late.)"""

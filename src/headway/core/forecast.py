@@ -51,12 +51,13 @@ class Lengths:
     def __init__(self, parent: Lengths | None = None) -> None:
         self.calls = 0
         self._parent = parent
-        self._entered = [0.0] * len(_PRIOR)
+        self._entered = [0.0] * (len(_PRIOR) + 1)  # at each step, how many more entered it than the one before
         self._ended = [0.0] * len(_PRIOR)
         self._news = 1  # what came since the tables were made
         self._survival: list[float] = []
         self._area: list[float] = []  # integral of survival: the mean of lengths cut off there
         self._moment: list[float] = []  # integral of 2 x survival(x): the second moment
+        self._whole: dict[float, Guess] = {}  # by the most a call may put out, for calls that have not begun
 
     @property
     def taught(self) -> int:
@@ -71,8 +72,8 @@ class Lengths:
             self._enter(first, last)
 
     def _enter(self, first: int, last: int) -> None:
-        for step in range(first, last):
-            self._entered[step] += 1.0
+        self._entered[first] += 1.0
+        self._entered[last] -= 1.0
         self._news += 1
         if self._parent is not None:
             self._parent._enter(first, last)
@@ -91,6 +92,16 @@ class Lengths:
         if produced >= most:
             return Guess(produced, 0.0)
         self._learn()
+        if produced > 0.0:
+            return self._guess(most, produced)
+        whole = self._whole.get(most)
+        if whole is None:
+            if len(self._whole) >= KINDS_KEPT:
+                self._whole.clear()
+            whole = self._whole[most] = self._guess(most, 0.0)
+        return whole
+
+    def _guess(self, most: float, produced: float) -> Guess:
         survival, area, moment = self._survival, self._area, self._moment
         high, share = _between(most)
         mean = area[high] + share * (area[high + 1] - area[high])
@@ -121,10 +132,11 @@ class Lengths:
         if self._survival and self._news <= self.calls / 32:  # a few more calls do not change the picture
             return
         prior = self._hazards()
-        alive, believed, area, moment = 1.0, PRIOR_CALLS, 0.0, 0.0
+        alive, believed, area, moment, seen = 1.0, PRIOR_CALLS, 0.0, 0.0, 0.0
+        self._whole.clear()
         self._survival, self._area, self._moment = [1.0], [0.0], [0.0]
         for step, hazard in enumerate(prior):
-            seen = self._entered[step]
+            seen += self._entered[step]
             ends = (
                 (self._ended[step] + believed * hazard) / (seen + believed)
                 if seen + believed > 1e-9

@@ -60,12 +60,9 @@ class StartMeter:
 
     def __init__(self, limit: Limit, now: float) -> None:
         self.bucket = Bucket(limit, now)
+        self.buckets = (self.bucket,)
         self.in_flight = 0.0
         self._variance = 0.0
-
-    @property
-    def buckets(self) -> tuple[Bucket, ...]:
-        return (self.bucket,)
 
     @property
     def level(self) -> Bucket:
@@ -140,6 +137,7 @@ class OutputMeter:
         self.pace = Bucket(limit, now)
         self.content = Bucket(limit, now)
         self.reserved = Bucket(limit, now)
+        self.buckets = (self.pace, self.content, self.reserved)
         self.is_reserved = False
         self.in_flight = 0.0
         self._variance = 0.0
@@ -149,10 +147,6 @@ class OutputMeter:
         self._readings = self._heads = 0
         self._rounding = 0.0
         self.content.unlock()
-
-    @property
-    def buckets(self) -> tuple[Bucket, ...]:
-        return (self.pace, self.content, self.reserved)
 
     @property
     def level(self) -> Bucket:

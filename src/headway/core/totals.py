@@ -84,13 +84,14 @@ class Totals:
 
     def go(self, session: str, model: str) -> Row:
         """An attempt goes; its row, to be settled with."""
-        row = self._rows.get((session, model))
+        pair = (session, model)
+        row = self._rows.get(pair)
         if row is None:
-            row = self._rows[session, model] = Row()
+            row = self._rows[pair] = Row()
             while len(self._rows) + len(self._others) > self._pairs:
                 self._fold()
         else:
-            self._rows.move_to_end((session, model))
+            self._rows.move_to_end(pair)
         row.attempts += 1
         row.in_flight += 1
         return row

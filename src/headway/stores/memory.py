@@ -32,12 +32,18 @@ class MemoryStore:
         self._pools: dict[str, dict[Unit, Meter]] = {}
         self._tickets: dict[str, _Held] = {}
         self._lessons: dict[str, Mapping[Unit, Lesson]] = {}
+        self._limits: dict[str, tuple[Limit, ...]] = {}  # of pools, until they change
 
     def limits(self, pool: str) -> tuple[Limit, ...]:
-        return tuple(meter.level.limit for meter in self._pools.get(pool, {}).values())
+        limits = self._limits.get(pool)
+        if limits is None:
+            meters = self._pools.get(pool, {}).values()
+            limits = self._limits[pool] = tuple(meter.level.limit for meter in meters)
+        return limits
 
     def set_limits(self, pool: str, limits: Sequence[Limit], now: float) -> None:
         meters = self._pools.setdefault(pool, {})
+        self._limits.pop(pool, None)
         for limit in limits:
             meter = meters.get(limit.unit)
             if meter is None:
@@ -53,11 +59,13 @@ class MemoryStore:
         short: Short | None = None
         for unit, meter in meters.items():
             wait = meter.wait(holds.get(unit, _NOTHING), now)
-            if wait > 0 and (short is None or wait > short.wait_s):
+            if wait > 0.0 and (short is None or wait > short.wait_s):
                 short = Short(meter.level.limit, wait, meter.level.content)
         if short is not None:
             return short
-        marks = {unit: meter.take(holds.get(unit, _NOTHING), now) for unit, meter in meters.items()}
+        marks: dict[Unit, Mark] = {}
+        for unit, meter in meters.items():
+            marks[unit] = meter.take(holds.get(unit, _NOTHING), now)
         self._tickets[ticket] = _Held(pool, holds, marks)
         return None
 
@@ -88,6 +96,7 @@ class MemoryStore:
                 self._learn(held, reading, now)
                 continue
             if reading.amount is not None and _differs(meter.level.limit, reading):
+                self._limits.pop(held.pool, None)
                 limit = replace(meter.level.limit, amount=reading.amount, period_s=reading.period_s)
                 for bucket in meter.buckets:
                     bucket.resize(limit, now)
@@ -102,6 +111,7 @@ class MemoryStore:
         """A limit nobody had told us: start its meter from what the header shows, this call included."""
         if reading.amount is None:
             return
+        self._limits.pop(held.pool, None)
         limit = Limit(reading.unit, reading.amount, reading.period_s)
         meter = self._pools[held.pool][reading.unit] = self._new_meter(held.pool, limit, now)
         hold = held.holds.get(reading.unit, _NOTHING)
@@ -145,11 +155,14 @@ class MemoryStore:
         held = self._tickets.pop(ticket, None)
         if held is None:
             return []
-        meters = self._pools.get(held.pool, {})
-        for unit in held.marks:
-            for bucket in meters[unit].buckets:
+        meters = self._pools[held.pool] if held.marks else {}
+        taken = []
+        for unit, mark in held.marks.items():
+            meter = meters[unit]
+            for bucket in meter.buckets:
                 bucket.refill(now)
-        return [(unit, meters[unit], mark) for unit, mark in held.marks.items()]
+            taken.append((unit, meter, mark))
+        return taken
 
     def lessons(self, pool: str) -> Mapping[Unit, Lesson]:
         found = ((unit, meter.level.lesson()) for unit, meter in self._pools.get(pool, {}).items())
