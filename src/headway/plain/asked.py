@@ -7,11 +7,11 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 import httpx2
 
-from headway import __version__
 from headway.config import Config, load
 from headway.core.call import Fault, Problem, Usage
 from headway.errors import ConfigError, ConnectionFailed, InputError, ProviderError
@@ -21,6 +21,7 @@ from headway.providers.whole import read_reply
 from headway.runtime import Engine, shared
 from headway.transport.inner import TIMEOUT
 
+_AGENT = f"headway/{version('headway')}".encode()
 _CUT = ("max_tokens", "model_context_window_exceeded")
 _UNSENT = (
     httpx2.ConnectError,
@@ -99,7 +100,7 @@ class Asked:
             content=self.body,
             headers=[
                 (b"content-type", b"application/json"),
-                (b"user-agent", f"headway/{__version__}".encode()),
+                (b"user-agent", _AGENT),
                 *self.config.headers(),
             ],
             timeout=httpx2.Timeout(self.timeout_s, connect=min(TIMEOUT.connect or 5.0, self.timeout_s)),
