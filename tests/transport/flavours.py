@@ -49,11 +49,19 @@ async def done(value: Any) -> Any:
     return await value if isawaitable(value) else value
 
 
-async def everything(stream: Any) -> list[Any]:
-    """All that a stream yields, in either flavour."""
+async def into(seen: list[Any], stream: Any) -> list[Any]:
+    """Put what a stream of either flavour yields into `seen`, which has it also if the stream breaks off."""
     if hasattr(stream, "__aiter__"):
-        return [each async for each in stream]
-    return list(stream)
+        async for each in stream:
+            seen.append(each)  # noqa: PERF401 # what came before an error must be there
+    else:
+        seen.extend(stream)
+    return seen
+
+
+async def everything(stream: Any) -> list[Any]:
+    """All that a stream yields."""
+    return await into([], stream)
 
 
 @asynccontextmanager

@@ -71,6 +71,8 @@ class Provider:
         wait_until(happened)
 
     def close(self) -> None:
+        if self._listening.fileno() < 0:
+            return
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self._acceptor.join(PATIENCE_S)

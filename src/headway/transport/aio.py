@@ -61,7 +61,7 @@ class AsyncTransport(Door, httpx2.AsyncBaseTransport):
         if outcome is not None and outcome.error is not None:
             raise for_sdk(outcome.error)
         if exchange.error is not None:
-            raise self.given_up(exchange.error, body)
+            raise self.given_up(exchange.error, asked, body)
         assert exchange.response is not None
         return exchange.response if outcome is None or outcome.problem is None else final(exchange.response)
 

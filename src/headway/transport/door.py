@@ -43,14 +43,18 @@ class Door:
 
     def stop_if_given_up(self, asked: Asked, body: bytes) -> None:
         """Raise at once what a call failed with for good, if this is the SDK asking again."""
-        error = self._given_up.again(body) if asked.is_again else None
+        address = str(asked.request.url)
+        if not asked.is_again:
+            return self._given_up.forget(address, body)
+        error = self._given_up.again(address, body)
         if error is not None:
             raise error
+        return None
 
-    def given_up(self, error: httpx2.RequestError, body: bytes) -> httpx2.RequestError:
+    def given_up(self, error: httpx2.RequestError, asked: Asked, body: bytes) -> httpx2.RequestError:
         """The connection failed for good. A timeout is the caller's own, who may well try again."""
         if not is_own_timeout(error):
-            self._given_up.note(body, error)
+            self._given_up.note(str(asked.request.url), body, error)
         return error
 
     def passing(self, asked: Asked, engine: Engine) -> Passing:

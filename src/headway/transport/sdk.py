@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
+from hashlib import blake2b
 from threading import Lock
 from typing import Any
 
@@ -59,15 +60,25 @@ class GivenUp:
         self._errors: OrderedDict[bytes, httpx2.RequestError] = OrderedDict()
         self._lock = Lock()
 
-    def note(self, body: bytes, error: httpx2.RequestError) -> None:
-        """All tries of a request with this body failed with `error`."""
+    def note(self, address: str, body: bytes, error: httpx2.RequestError) -> None:
+        """All tries of this request failed with `error`."""
         with self._lock:
-            self._errors[body] = error
-            self._errors.move_to_end(body)
+            self._errors[_mark(address, body)] = error
             if len(self._errors) > _KEPT:
                 self._errors.popitem(last=False)
 
-    def again(self, body: bytes) -> httpx2.RequestError | None:
+    def again(self, address: str, body: bytes) -> httpx2.RequestError | None:
         """The error to raise at once, when the SDK asks again for what was given up."""
-        error = self._errors.get(body)
+        error = self._errors.get(_mark(address, body)) if self._errors else None
         return None if error is None else type(error)(*error.args)
+
+    def forget(self, address: str, body: bytes) -> None:
+        """It is asked for as a new call: what became of an equal one before says nothing about it."""
+        if self._errors:
+            with self._lock:
+                self._errors.pop(_mark(address, body), None)
+
+
+def _mark(address: str, body: bytes) -> bytes:
+    """What is kept of a request: prompts may be large, and are nobody's business."""
+    return blake2b(body, digest_size=16, key=blake2b(address.encode(), digest_size=16).digest()).digest()
