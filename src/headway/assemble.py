@@ -77,18 +77,24 @@ def build(config: Config, wall: Callable[[], int]) -> Parts:
 
 def known_limits(config: Config, catalog: Catalog) -> Callable[[str], Sequence[Limit]]:
     """The limits of a pool, as far as they are set: by number, or by the published figures of a tier."""
-    given = parse_limits(config.limits) if config.limits else ()
     if config.tier:
-        catalog.tier("", config.tier)  # a tier that does not exist is an error now, not at the first call
-    if config.burst:
-        with_burst(given, config.burst)
+        with config.blaming("tier"):  # a tier that does not exist is an error now, not at the first call
+            catalog.tier("", config.tier)
+    for pool in ("", *config.pool_limits):
+        _limits_of(config, catalog, pool)
+    return lambda pool: _limits_of(config, catalog, pool)
 
-    def limits(pool: str) -> Sequence[Limit]:
-        known = {limit.unit: limit for limit in (*_published(catalog, pool, config.tier), *given)}
-        found = tuple(known.values())
-        return with_burst(found, config.burst) if config.burst else found
 
-    return limits
+def _limits_of(config: Config, catalog: Catalog, pool: str) -> Sequence[Limit]:
+    written = config.limits_of(pool)
+    with config.blaming(f"pools.{pool}" if pool in config.pool_limits else "limits"):
+        given = parse_limits(written) if written else ()
+    known = {limit.unit: limit for limit in (*_published(catalog, pool, config.tier), *given)}
+    found = tuple(known.values())
+    if not config.burst:
+        return found
+    with config.blaming("burst"):
+        return with_burst(found, config.burst)
 
 
 def open_ledger(config: Config, prices: Prices) -> SqliteLedger | NoLedger:

@@ -22,6 +22,7 @@ from headway.assemble import Parts, build, open_ledger
 from headway.config import Config, load
 from headway.core.bucket import Lesson
 from headway.core.call import Unit
+from headway.core.cap import parse_cap
 from headway.core.ports import Level
 from headway.core.retry import Retry
 from headway.core.totals import Total
@@ -56,6 +57,9 @@ class Engine:
         self.config = load(os.environ, **settings) if config is None else config
         self.retry = Retry(self.config.retries)
         self._tell = teller(hooks)
+        budget = self.config.session.budget
+        with self.config.blaming("session.budget"):
+            self.session_cap = parse_cap(budget, "session") if budget else None
         self._lock = Lock()
         self._origin = ""
         self._is_closed = False

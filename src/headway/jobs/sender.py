@@ -10,6 +10,7 @@ from headway.core.ports import Provider
 from headway.core.steps import Reply, Ticket
 from headway.drivers.turnstile import Watch
 from headway.errors import ConnectionFailed
+from headway.providers.density import Density
 from headway.providers.faults import MALFORMED_REPLY, STREAM_BROKEN
 from headway.providers.message import MessageBuilder
 from headway.providers.parsed import parse_object
@@ -17,9 +18,6 @@ from headway.providers.sse import Parser
 from headway.providers.usage import usage_of
 from headway.wire.client import Client
 from headway.wire.reply import Reply as WireReply
-
-FIRST_CHARACTERS_PER_TOKEN = 3.5  # of output text, until replies tell
-MEMORY = 0.98
 
 
 class Listener(Protocol):
@@ -48,8 +46,7 @@ class WireSender:
         self._headers = [*headers, (b"content-type", b"application/json")]
         self._clock = clock
         self._listener = listener
-        self._characters = FIRST_CHARACTERS_PER_TOKEN * 100.0
-        self._tokens = 100.0
+        self._density = Density()
 
     async def send(self, ticket: Ticket, watch: Watch) -> Reply:
         """The reply, whole; what went wrong is in it."""
@@ -108,7 +105,7 @@ class WireSender:
                     self._listener.began(ticket.call)
                 if builder.produced_chars:
                     first = first if first is not None else self._clock() - began
-                    produced = builder.produced_chars * self._tokens / self._characters
+                    produced = self._density.tokens(builder.produced_chars)
                     watch.produced(produced)
         except ConnectionFailed as error:
             problem = _broken(error, reply.status)
@@ -121,14 +118,9 @@ class WireSender:
         took = self._clock() - began
         if problem is not None:
             return Reply(reply.status, headers, None, usage, problem, first, took, produced)
-        self._learn(builder.produced_chars, usage)
+        if usage is not None:
+            self._density.learn(builder.produced_chars, usage.output_tokens)
         return Reply(reply.status, headers, builder.message(), usage, None, first, took, produced)
-
-    def _learn(self, characters: int, usage: Usage | None) -> None:
-        """How many characters an output token is worth, as they stream by."""
-        if usage is not None and characters and usage.output_tokens:
-            self._characters = MEMORY * self._characters + characters
-            self._tokens = MEMORY * self._tokens + usage.output_tokens
 
 
 def _from_stream(body: bytes) -> dict[str, Any] | None:

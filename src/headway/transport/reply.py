@@ -8,6 +8,7 @@ from headway.core.call import Fault, Problem, Usage
 from headway.core.steps import Reply, Ticket
 from headway.drivers.turnstile import Watch
 from headway.providers.faults import STREAM_BROKEN
+from headway.providers.headers import wanted
 from headway.providers.stream import StreamWatch
 from headway.providers.whole import read_reply
 from headway.runtime import Engine
@@ -15,17 +16,6 @@ from headway.transport.request import draws_tokens
 
 TOLD_CHARS = 200  # of output, between one report to the meters and the next
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
-_WANTED = frozenset(
-    (
-        b"content-encoding",
-        b"content-type",
-        b"date",
-        b"request-id",
-        b"retry-after",
-        b"retry-after-ms",
-        b"x-should-retry",
-    )
-)
 _CODED = (b"content-encoding", b"content-length")
 
 
@@ -62,11 +52,7 @@ class Attempt:
     def is_whole(self, response: httpx2.Response) -> bool:
         """Take in the head. Whether the body should be read at once: errors and JSON; streams and files go to the caller."""
         self._status = response.status_code
-        self._headers = {
-            lower.decode("ascii"): value.decode("latin-1")
-            for name, value in response.headers.raw
-            if (lower := name.lower()) in _WANTED or lower[:10] == b"anthropic-"
-        }
+        self._headers = wanted(response.headers.raw)
         kind = self._headers.get("content-type", "")
         if self._status == 200 and not kind.startswith("application/json"):
             self._watch.headed(self._engine.provider.read_limits(self._headers), ok=True)

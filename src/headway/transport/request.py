@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx2
 
@@ -63,20 +63,26 @@ def call_of(asked: Asked, body: bytes, engine: Engine) -> Call:
             most=too_large.most,
             hint="Shorten the prompt, lower max_tokens, or choose a model with more room.",
         )
+    said = config.session
+    session = scope.session or _user_of(parsed)
+    caps = scope.caps
+    if not caps and engine.session_cap is not None:
+        caps = (replace(engine.session_cap, name=f"session {session or '(none)'}"),)
+    max_wait_s = said.max_wait_s if scope.max_wait_s is None else scope.max_wait_s
     return Call(
         id=engine.new_id(),
         path=path,
         body=b"",  # what goes out is the request itself
         identity=identity,
         estimate=estimate,
-        tenant=scope.tenant or "default",
-        class_=scope.class_ or Class.STANDARD,
-        session=scope.session or _user_of(parsed),
+        tenant=scope.tenant or said.tenant or "default",
+        class_=scope.class_ or Class(said.class_ or Class.STANDARD),
+        session=session,
         label=scope.label,
         deadline=scope.deadline,
-        max_wait_s=config.max_wait_s if scope.max_wait_s is None else scope.max_wait_s,
+        max_wait_s=config.max_wait_s if max_wait_s is None else max_wait_s,
         stream=parsed.get("stream") is True,
-        caps=scope.caps if estimate is not _NOTHING else (),
+        caps=caps if estimate is not _NOTHING else (),
     )
 
 
