@@ -15,6 +15,7 @@ from headway.cli.display import visible
 from headway.cli.emulate import emulate
 from headway.cli.run import run as run_job
 from headway.cli.run import with_profile
+from headway.cli.send import send
 from headway.cli.usage import usage
 from headway.errors import HeadwayError, MachineError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("run")(run_job)
+app.command("send")(send)
 app.command("usage")(usage)
 app.command("emulate")(emulate)
 app.add_typer(config, name="config")
