@@ -5,6 +5,7 @@ A block may have marks on the line above it:
     <!-- not run: why -->        it is not run; the reason is for the reader of the source
     <!-- file: name -->          it is written to this file, for the blocks after it
     <!-- exit: 3 -->             it ends with this exit code
+    <!-- emulator: profile -->   from here on ANTHROPIC_BASE_URL is a new emulator's, and ANTHROPIC_API_KEY any key
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ("bash", "console", "python", "sql")  # blocks of these languages are run, or say why not
 
-_MARK = re.compile(r"<!-- (not run|file|exit): (.+?) -->")
+_MARK = re.compile(r"<!-- (not run|file|exit|emulator): (.+?) -->")
 _FENCE = re.compile(r"```(\w*)")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 

@@ -8,12 +8,14 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from contextlib import closing
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from docs.pages import ROOT, RUN, Block, all_pages, blocks
+from headway.testing.emulated import Emulator
 
 PAGES = [page for page in all_pages() if any(block.language in RUN for block in blocks(page))]
 NOT_RUN = 7  # blocks that say why they are not run: count again when you add or mend one
@@ -26,18 +28,18 @@ def environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home), "COLUMNS": "200", "HEADWAY_EXAMPLES": str(ROOT / "examples")}
 
 
-def run(block: Block, folder: Path) -> None:
-    """Run a block; raises AssertionError with what it said if it does not do what the page says."""
+def run(block: Block, folder: Path, more: Mapping[str, str] | None = None) -> None:
+    """Run a block; raises AssertionError with what it said if it does not do what the page says. `more`: environment."""
     match block.language:
         case "bash":
-            check(block, bash(block.text, folder))
+            check(block, bash(block.text, folder, more))
         case "console":
-            check(block, console(block, folder))
+            check(block, console(block, folder, more))
         case "python":
             path = folder / f"test_block_{block.line}.py"
             path.write_text(block.text, "utf-8")
             tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in block.text else []
-            check(block, execute([sys.executable, *tests, str(path)], folder))
+            check(block, execute([sys.executable, *tests, str(path)], folder, more))
         case "sql":
             with closing(sqlite3.connect(folder / "ledger.sqlite3")) as ledger:
                 rows = ledger.execute(block.text).fetchall()
@@ -46,17 +48,20 @@ def run(block: Block, folder: Path) -> None:
             raise AssertionError(f"{block}: nobody knows how to run {block.language}")
 
 
-def bash(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return execute(["bash", "-euo", "pipefail", "-c", text], folder)
+def bash(text: str, folder: Path, more: Mapping[str, str] | None) -> subprocess.CompletedProcess[str]:
+    return execute(["bash", "-euo", "pipefail", "-c", text], folder, more)
 
 
-def execute(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def execute(
+    command: list[str], folder: Path, more: Mapping[str, str] | None
+) -> subprocess.CompletedProcess[str]:
+    its = environment(folder) | (more or {})
     return subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=60, check=False
+        command, cwd=folder, env=its, capture_output=True, text=True, timeout=60, check=False
     )
 
 
-def console(block: Block, folder: Path) -> subprocess.CompletedProcess[str]:
+def console(block: Block, folder: Path, more: Mapping[str, str] | None) -> subprocess.CompletedProcess[str]:
     """Run what stands after `$ `; each other line must be in what is said. `…` stands for anything."""
     commands: list[str] = []
     shown: list[str] = []
@@ -68,7 +73,7 @@ def console(block: Block, folder: Path) -> subprocess.CompletedProcess[str]:
             here = start[1] if start else "" if line == here else here
         elif line.strip():
             shown.append(line)
-    done = bash("\n".join(commands), folder)
+    done = bash("\n".join(commands), folder, more)
     said = [" ".join(line.split()) for line in (done.stdout + done.stderr).splitlines()]
     for line in shown:
         pattern = re.escape(" ".join(line.split())).replace("…", ".*")
@@ -84,11 +89,16 @@ def check(block: Block, done: subprocess.CompletedProcess[str]) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 def test_the_blocks_of_a_page_do_what_it_says(page: Path, tmp_path: Path) -> None:
-    for block in blocks(page):
-        if "file" in block.marks:
-            (tmp_path / block.marks["file"]).write_text(block.text, "utf-8")
-        elif block.language in RUN and "not run" not in block.marks:
-            run(block, tmp_path)
+    more: dict[str, str] = {}
+    with ExitStack() as emulators:
+        for block in blocks(page):
+            if "emulator" in block.marks:
+                emulator = emulators.enter_context(Emulator(block.marks["emulator"]))
+                more = {"ANTHROPIC_BASE_URL": emulator.url, "ANTHROPIC_API_KEY": "any"}
+            if "file" in block.marks:
+                (tmp_path / block.marks["file"]).write_text(block.text, "utf-8")
+            elif block.language in RUN and "not run" not in block.marks:
+                run(block, tmp_path, more)
 
 
 def test_blocks_that_are_not_run_say_why_and_are_counted() -> None:
