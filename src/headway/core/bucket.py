@@ -196,7 +196,7 @@ class Bucket:
         of unknown size is believed to hold what it has shown to hold, up to one period's amount: what remains, and
         what the call `took`.
         """
-        off = self.surprise(then, remaining)
+        off = remaining - self.overstated - (then.content + self._shift - then.shift)
         if self.limit.burst is None:
             shown = remaining + took - self.overstated - rounding
             if shown > self.capacity:

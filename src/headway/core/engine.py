@@ -44,6 +44,9 @@ class Pumped:
     ask_again_s: float | None = None
 
 
+_NOBODY = Pumped()
+
+
 class Engine:
     """`limits` says what is known of a pool's limits from the start (nothing: learnt from the first reply), `lessons` what
     an earlier run was taught about its buckets.
@@ -105,9 +108,10 @@ class Engine:
         pool = self.pool(call.identity.pool, now)
         if call.caps and number == 1:
             self.books.caps.see(call)
-        waits_until = None if call.max_wait_s is None else now + call.max_wait_s
-        ends = [at for at in (call.deadline, waits_until) if at is not None]
-        place = Place(call, now, number, min(ends) if ends else None)
+        end = call.deadline
+        if call.max_wait_s is not None:
+            end = now + call.max_wait_s if end is None else min(end, now + call.max_wait_s)
+        place = Place(call, now, number, end)
         pool.line.join(place)
         if call.caps:
             pool.capped.append(place)
@@ -123,6 +127,9 @@ class Engine:
         pool = self.pool(name, now)
         line = pool.line
         pool.look(now)
+        if not line.size:
+            pool.waits_for = ""
+            return _NOBODY
         admitted: list[tuple[Place, Ticket]] = []
         refused: list[tuple[Place, HeadwayError]] = []
         if pool.capped:
@@ -155,17 +162,17 @@ class Engine:
         while (place := line.front()) is not None:
             if place.call.estimate.prefix and self._set_aside(pool, place, now):
                 continue
-            ticket = self._admit(pool, place, now, at_ns)
-            if isinstance(ticket, Ticket):
-                line.serve(self._cost_of(ticket))
-                admitted.append((place, ticket))
+            went = self._admit(pool, place, now, at_ns)
+            if isinstance(went, Running):
+                line.serve(went.seconds)
+                admitted.append((place, went.ticket))
                 continue
-            error, wait_s = ticket
+            error, wait_s = went
             if error is None:
                 return wait_s
             line.leave(place)
             refused.append((place, error))
-        pool.waits_for, pool.level, pool.clears_at = (WARMING if len(line) else ""), 0.0, now
+        pool.waits_for, pool.level, pool.clears_at = (WARMING if line.size else ""), 0.0, now
         return INFINITY
 
     def _set_aside(self, pool: Pool, place: Place, now: float) -> bool:
@@ -309,8 +316,8 @@ class Engine:
 
     def _admit(
         self, pool: Pool, place: Place, now: float, at_ns: int
-    ) -> Ticket | tuple[HeadwayError | None, float]:
-        """A ticket; or why not: an error that is final, or the seconds to wait."""
+    ) -> Running | tuple[HeadwayError | None, float]:
+        """It goes; or why not: an error that is final, or the seconds to wait."""
         call = place.call
         if self._most is not None and len(self._running) >= self._most:
             return self._wait(pool, place, f"a place among {self._most} calls in flight", INFINITY, 0.0, now)
@@ -352,24 +359,19 @@ class Engine:
             self.books.go(ticket, take),
             LOOK_FIRST * ticket.output_tokens,
         )
-        self._go(pool, ticket, running, now)
-        return ticket
+        self._running[ticket_id] = running
+        self._go(running, now)
+        return running
 
-    def _go(self, pool: Pool, ticket: Ticket, running: Running, now: float) -> None:
-        self._running[ticket.id] = running
+    def _go(self, running: Running, now: float) -> None:
+        ticket, pool = running.ticket, running.pool
         pool.ceiling.enter()
         pool.ramp.start(now)
         if ticket.number == 1:
             self.retries.earn()
-        self.prefixes.go(ticket.call.estimate.prefix, ticket.call.id, now)
-
-    def _cost_of(self, ticket: Ticket) -> float:
-        """A call in seconds of the limit that it draws on most: what the line charges for it."""
-        holds, cost = self._running[ticket.id].holds, 0.0
-        for limit in self._running[ticket.id].pool.limits:
-            seconds = holds[limit.unit].need * limit.period_s / limit.amount
-            cost = seconds if seconds > cost else cost
-        return cost or 1.0
+        prefix = ticket.call.estimate.prefix
+        if prefix:
+            self.prefixes.go(prefix, ticket.call.id, now)
 
     def _wait(
         self, pool: Pool, place: Place, why: str, wait_s: float, level: float, now: float, limit: str = ""
@@ -383,7 +385,7 @@ class Engine:
     def _needs(self, call: Call, now: float) -> Needs:
         prefix = call.estimate.prefix
         reads = (
-            bool(prefix) and self._cache_is_free(call.identity.model) and self.prefixes.is_warm(prefix, now)
+            prefix != "" and self._cache_is_free(call.identity.model) and self.prefixes.is_warm(prefix, now)
         )
         return needs_of(call, self.forecast, reads_prefix=reads)
 

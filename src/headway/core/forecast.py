@@ -80,12 +80,16 @@ class Lengths:
 
     def end(self, tokens: float, *, cut_off: bool) -> None:
         """A call has ended at `tokens`, on its own or because its `max_tokens` cut it off."""
-        self.calls += 1
-        if not cut_off:
-            self._ended[min(bisect_right(EDGES, tokens) - 1, len(_PRIOR) - 1)] += 1.0
-        self._news += 1
+        step = -1 if cut_off else min(bisect_right(EDGES, tokens), len(_PRIOR)) - 1
+        self._end(step)
         if self._parent is not None:
-            self._parent.end(tokens, cut_off=cut_off)
+            self._parent._end(step)
+
+    def _end(self, step: int) -> None:
+        self.calls += 1
+        self._news += 1
+        if step >= 0:
+            self._ended[step] += 1.0
 
     def expect(self, most: float, produced: float = 0.0) -> Guess:
         """What a call limited to `most` tokens will take in all, given that it has produced `produced`."""

@@ -43,7 +43,7 @@ class Place:
 @dataclass(slots=True)
 class _Tenant:
     virtual: float
-    serial: int
+    serial: int = 0  # of its present stay in line
     places: OrderedDict[Place, None] = field(default_factory=OrderedDict)
 
 
@@ -56,9 +56,9 @@ class _Rank:
     queue: list[tuple[float, int, _Tenant]] = field(
         default_factory=list
     )  # a heap of them, and of some who left
-    idle: dict[str, float] = field(
+    idle: dict[str, _Tenant] = field(
         default_factory=dict
-    )  # virtual times of those who do not, while they matter
+    )  # those who do not, while their virtual times matter
     waiting: int = 0
     serial: int = 0
 
@@ -66,18 +66,23 @@ class _Rank:
         """The tenant of that name, who waits from now on."""
         tenant = self.tenants.get(name)
         if tenant is None:
-            virtual = max(self.idle.pop(name, 0.0), self.now)
+            tenant = self.idle.pop(name) if name in self.idle else _Tenant(self.now)
+            self.tenants[name] = tenant
+            if tenant.virtual < self.now:
+                tenant.virtual = self.now
             self.serial += 1
-            tenant = self.tenants[name] = _Tenant(virtual, self.serial)
-            heappush(self.queue, (virtual, self.serial, tenant))
+            tenant.serial = self.serial
+            heappush(self.queue, (tenant.virtual, self.serial, tenant))
         return tenant
 
     def first(self) -> _Tenant:
         """The tenant with the least virtual time. Somebody waits."""
         queue = self.queue
-        while not queue[0][2].places:
+        while True:
+            _, serial, tenant = queue[0]
+            if tenant.places and tenant.serial == serial:
+                return tenant
             heappop(queue)
-        return queue[0][2]
 
     def gone(self, name: str, tenant: _Tenant) -> None:
         """One place less; the last of a tenant takes it out."""
@@ -86,11 +91,11 @@ class _Rank:
             return
         del self.tenants[name]
         if tenant.virtual > self.now:
-            self.idle[name] = tenant.virtual
+            self.idle[name] = tenant
         if len(self.idle) > IDLE_KEPT:
-            self.idle = {name: virtual for name, virtual in self.idle.items() if virtual > self.now}
+            self.idle = {name: each for name, each in self.idle.items() if each.virtual > self.now}
         if len(self.queue) > 2 * len(self.tenants) + STALE_KEPT:
-            self.queue = [entry for entry in self.queue if entry[2].places]
+            self.queue = [entry for entry in self.queue if entry[2].places and entry[2].serial == entry[1]]
             heapify(self.queue)
 
 
@@ -100,16 +105,18 @@ class Line:
     def __init__(self) -> None:
         self._ranks = {class_: _Rank(weight) for class_, weight in CLASS_WEIGHTS.items()}
         self._now = 0.0
+        self.size = 0  # everybody, those set aside included
         self._waiting = 0
         self._ends: list[tuple[float, int, Place]] = []  # a heap of who may not wait for ever
         self._order = 0
         self._aside: Aside[Place] = Aside()
 
     def __len__(self) -> int:
-        return self._waiting + len(self._aside)
+        return self.size
 
     def join(self, place: Place) -> None:
         """Stand at the end of one's tenant's queue."""
+        self.size += 1
         self._enter(place)
         if place.give_up_at is not None:
             self._order += 1
@@ -164,10 +171,9 @@ class Line:
         if place.aside:
             self._aside.remove(place, place.aside)
             place.aside = ""
-            place.is_out = True
-            return True
-        if not self._take_out(place):
+        elif not self._take_out(place):
             return False
+        self.size -= 1
         place.is_out = True
         return True
 
@@ -193,6 +199,7 @@ class Line:
             heapreplace(rank.queue, (tenant.virtual, tenant.serial, tenant))
         else:
             heappop(rank.queue)
+        self.size -= 1
         self._waiting -= 1
         rank.gone(place.call.tenant, tenant)
         return place

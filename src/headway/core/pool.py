@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,6 +11,8 @@ from headway.core.ceiling import Ceiling
 from headway.core.limit import Limit
 from headway.core.line import Line, Place
 from headway.core.ramp import Ramp
+
+_OPEN = ("", 0.0)
 
 
 @dataclass(slots=True)
@@ -31,25 +34,26 @@ class Pool:
     clears_at: float = 0.0
     bound_s: dict[str, float] = field(default_factory=dict)
     limits: tuple[Limit, ...] = ()
-    used: dict[Unit, float] = field(default_factory=dict)
+    used: dict[Unit, float] = field(default_factory=lambda: defaultdict(float))
     capped: list[Place] = field(default_factory=list)
     _looked_at: float = 0.0
 
     def look(self, now: float) -> None:
         """Add the time since the last look to what bound meanwhile."""
-        if self.waits_for and len(self.line):
+        if self.waits_for and self.line.size:
             passed = max(now - self._looked_at, 0.0)
             self.bound_s[self.waits_for] = self.bound_s.get(self.waits_for, 0.0) + passed
         self._looked_at = now
 
     def count(self, used: Mapping[Unit, float]) -> None:
         """A call took this."""
+        mine = self.used
         for unit, amount in used.items():
-            self.used[unit] = self.used.get(unit, 0.0) + amount
+            mine[unit] += amount
 
     def closed_for(self, now: float) -> tuple[str, float]:
         """What closes the pool as a whole, and for how many seconds; ("", 0.0): nothing."""
         if not self.taught and self.ceiling.in_flight:
             return "the first reply, to learn the limits", float("inf")
         wait_s = max(self.ceiling.wait(now), self.ramp.wait(now))
-        return ("the provider's capacity", wait_s) if wait_s > 0.0 else ("", 0.0)
+        return ("the provider's capacity", wait_s) if wait_s > 0.0 else _OPEN

@@ -32,6 +32,16 @@ class Running:
     readings: Sequence[Reading] = ()
     produced: float = 0.0
 
+    @property
+    def seconds(self) -> float:
+        """What it takes of the limit that it draws on most, in seconds of that: what the line charges for it."""
+        most = 0.0
+        for limit in self.pool.limits:
+            seconds = self.holds[limit.unit].need * limit.period_s / limit.amount
+            if seconds > most:
+                most = seconds
+        return most or 1.0
+
     def grow(self, tokens: float, store: Store, now: float) -> None:
         """It has put out `tokens` so far."""
         self.lengths.grow(self.produced, tokens)

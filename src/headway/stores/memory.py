@@ -89,19 +89,21 @@ class MemoryStore:
             return
         meters = self._pools.setdefault(held.pool, {})
         for reading in readings:
-            if reading.amount is not None and reading.amount <= 0.0:
+            amount = reading.amount
+            if amount is not None and amount <= 0.0:
                 continue  # not provisioned, or nonsense: nothing to pace by
             meter = meters.get(reading.unit)
             if meter is None:
                 self._learn(held, reading, now)
                 continue
-            if reading.amount is not None and _differs(meter.level.limit, reading):
+            limit = meter.level.limit
+            if amount is not None and _differs(limit, reading):
                 self._limits.pop(held.pool, None)
-                limit = replace(meter.level.limit, amount=reading.amount, period_s=reading.period_s)
+                limit = replace(limit, amount=amount, period_s=reading.period_s)
                 for bucket in meter.buckets:
                     bucket.resize(limit, now)
             mark = held.marks.get(reading.unit)
-            if _is_wider(meter.level.limit, reading):
+            if limit.given and _is_wider(limit, reading):
                 for bucket in meter.buckets:
                     bucket.assume()
             elif mark is not None:
