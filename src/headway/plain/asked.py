@@ -16,7 +16,7 @@ from headway.config import Config, load
 from headway.core.call import Fault, Problem, Usage
 from headway.errors import ConfigError, ConnectionFailed, InputError, ProviderError
 from headway.plain.connections import TRIPS, Trips
-from headway.providers.faults import scrub
+from headway.providers.faults import MALFORMED_REPLY, scrub
 from headway.providers.whole import read_reply
 from headway.runtime import Engine, shared
 from headway.transport.inner import TIMEOUT
@@ -111,10 +111,13 @@ class Asked:
         """What came back. Raises ProviderError if that is no message."""
         body = response.content
         headers = {name.lower(): value for name, value in response.headers.items()}
+        headers.pop("x-should-retry", None)  # ours: it tells SDKs that this was tried often enough
         problem, usage = read_reply(response.status_code, headers, body)
+        message = {} if problem else json.loads(body)
+        if problem is None and not isinstance(message.get("content"), list):
+            problem = Problem(Fault.FAILED, MALFORMED_REPLY, "the reply is no message", response.status_code)
         if problem is not None:
             raise self._error(problem, trips)
-        message = json.loads(body)
         usage = usage or Usage(model=str(message.get("model", self.model)))
         return Answer(
             text=_text(message),
@@ -206,10 +209,10 @@ def _messages(prompt: object) -> list[Mapping[str, Any]]:
 
 
 def _text(message: Mapping[str, Any]) -> str:
-    content = message.get("content")
-    blocks = content if isinstance(content, list) else []
     return "".join(
-        block["text"] for block in blocks if isinstance(block, dict) and isinstance(block.get("text"), str)
+        block["text"]
+        for block in message["content"]
+        if isinstance(block, dict) and isinstance(block.get("text"), str)
     )
 
 

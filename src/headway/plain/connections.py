@@ -6,6 +6,8 @@ import atexit
 import os
 import time
 from collections.abc import AsyncGenerator
+from functools import cache
+from ssl import SSLContext
 from threading import Lock
 
 import httpx2
@@ -36,11 +38,17 @@ class Trips:
         self._under_way_s += time.monotonic() - self._left
 
 
+@cache
+def _trusted() -> SSLContext:
+    """Which certificates are trusted; read once, because it takes 40 ms, and an event loop should not stand still."""
+    return httpx2.create_ssl_context()
+
+
 class _Counted(httpx2.BaseTransport):
     """Connections that count the attempts that go out."""
 
     def __init__(self, proxy: str | None) -> None:
-        self._inner = plain(proxy)
+        self._inner = plain(proxy, verify=_trusted())
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         trips: Trips = request.extensions[TRIPS]
@@ -58,7 +66,7 @@ class _AsyncCounted(httpx2.AsyncBaseTransport):
     """The same, asynchronous."""
 
     def __init__(self, proxy: str | None) -> None:
-        self._inner = plain_async(proxy)
+        self._inner = plain_async(proxy, verify=_trusted())
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         trips: Trips = request.extensions[TRIPS]
