@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headway.errors import ProviderError as ProviderError
     from headway.errors import RequestTooLarge as RequestTooLarge
     from headway.errors import WouldWaitTooLong as WouldWaitTooLong
+    from headway.exchange.scope import session as session
     from headway.hooks import Hooks as Hooks
     from headway.plain.asked import Answer as Answer
     from headway.plain.send import async_send as async_send
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from headway.transport.aio import AsyncTransport as AsyncTransport
     from headway.transport.client import async_client as async_client
     from headway.transport.client import client as client
-    from headway.transport.scope import session as session
     from headway.transport.sync import Transport as Transport
 
 __version__ = "0.1.0"
@@ -63,7 +63,7 @@ _WHERE = {
     "async_send": "headway.plain.send",
     "client": "headway.transport.client",
     "send": "headway.plain.send",
-    "session": "headway.transport.scope",
+    "session": "headway.exchange.scope",
 }
 __all__ = ["__version__", "otel", *_WHERE]
 

@@ -162,9 +162,15 @@ class Turnstile:
         """The head of a reply is in: correct the meters, and let go who can."""
         with self._lock:
             self.engine.headed(ticket, readings, self.clock(), ok=ok)
-            self._pump(ticket.call.identity.pool or "")
+            self._pump_if_any(ticket.call.identity.pool or "")
         if self.tell is not None:
             self._tell_notices()
+
+    def began(self, ticket: Ticket) -> None:
+        """The first of a streamed reply is in: what it wrote to the prompt cache can be read by those who wait for it."""
+        with self._lock:
+            self.engine.began(ticket, self.clock())
+            self._pump_if_any(ticket.call.identity.pool or "")
 
     def produced(self, ticket: Ticket, tokens: float) -> None:
         """A reply has grown to `tokens` of output, by our own count."""
@@ -197,9 +203,12 @@ class Turnstile:
 
     def _pump_all(self) -> None:
         """A place in flight or money came free, which calls of any pool may have waited for."""
-        for name, pool in self.engine.pools.items():
-            if len(pool.line):
-                self._pump(name)
+        for name in self.engine.pools:
+            self._pump_if_any(name)
+
+    def _pump_if_any(self, pool: str) -> None:
+        if len(self.engine.pools[pool].line):
+            self._pump(pool)
 
     def _pump(self, pool: str) -> None:
         now = self.clock()
@@ -288,6 +297,10 @@ class Watch:
     def headed(self, readings: Sequence[Reading], *, ok: bool) -> None:
         """The head is in; `ok`: the call was admitted."""
         self._turnstile.headed(self._ticket, readings, ok=ok)
+
+    def began(self) -> None:
+        """The first of a streamed reply is in."""
+        self._turnstile.began(self._ticket)
 
     def produced(self, tokens: float) -> None:
         """So many output tokens have come so far, by our own count."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 
 import httpx2
 
@@ -10,11 +10,14 @@ from headway.core.steps import Reply, Ticket
 from headway.drivers.aio import AioDriver
 from headway.drivers.turnstile import Watch
 from headway.errors import HeadwayError
+from headway.exchange.asked import call_of
+from headway.exchange.attempt import Attempt, Streamed
+from headway.providers.parsed import parse_object
 from headway.runtime import Engine
 from headway.transport.door import Door
 from headway.transport.inner import plain_async
-from headway.transport.reply import Attempt, Streamed, final, replace_body
-from headway.transport.request import Asked, ask, call_of
+from headway.transport.reply import final, had_left, is_own_timeout, replace_body
+from headway.transport.request import Asked, ask
 from headway.transport.sdk import for_sdk
 
 
@@ -51,7 +54,7 @@ class AsyncTransport(Door, httpx2.AsyncBaseTransport):
             if asked.identity.pool is None:
                 return await self._pass(asked, engine)
             body = await request.aread()
-            call = call_of(asked, body, engine)
+            call = call_of(asked.request.url.path, parse_object(body) or {}, asked.scope, engine)
         except HeadwayError as error:
             raise for_sdk(error) from None
         self.stop_if_given_up(asked, body)
@@ -98,14 +101,14 @@ class _Exchange:
         self.response = self.error = None
         try:
             response = await self._inner.handle_async_request(self._request)
-            if attempt.is_whole(response):
+            if attempt.is_whole(response.status_code, response.headers.raw):
                 body = await _read(response, is_coded=attempt.is_coded)
                 self.response = replace_body(response, httpx2.ByteStream(body), decoded=attempt.is_coded)
                 return attempt.whole(body)
             return await self._hand_over(attempt, response)
         except httpx2.RequestError as error:
             self.error = error
-            return attempt.failed(error)
+            return attempt.failed(error, sent=had_left(error), gave_up=is_own_timeout(error))
 
     async def _hand_over(self, attempt: Attempt, response: httpx2.Response) -> Reply | None:
         """Give the body to the caller to read, once something of the reply is there. Raises TransportError before that."""
@@ -177,8 +180,6 @@ class _Body(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         self._streamed.finish(early=True)
-        if isinstance(self._chunks, AsyncGenerator):
-            await self._chunks.aclose()
         await self._stream.aclose()
 
     def __del__(self) -> None:

@@ -1,176 +1,21 @@
-"""Reads what comes back, whole or as it streams by, for the engine and without changing it for the caller. No I/O."""
+"""What the sync and the async transport share about responses of httpx2."""
 
 from __future__ import annotations
 
 import httpx2
 
-from headway.core.call import Fault, Problem, Usage
-from headway.core.steps import Reply, Ticket
-from headway.drivers.turnstile import Watch
-from headway.providers.faults import STREAM_BROKEN
-from headway.providers.headers import wanted
-from headway.providers.stream import StreamWatch
-from headway.providers.whole import read_reply
-from headway.runtime import Engine
-from headway.transport.request import draws_tokens
-
-TOLD_CHARS = 200  # of output, between one report to the meters and the next
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 _CODED = (b"content-encoding", b"content-length")
-
-
-class Attempt:
-    """One exchange, from sending to the end of its body."""
-
-    __slots__ = ("_began", "_engine", "_headers", "_is_message", "_status", "_ticket", "_watch", "streamed")
-
-    def __init__(self, engine: Engine, ticket: Ticket, watch: Watch) -> None:
-        self._engine = engine
-        self._ticket = ticket
-        self._watch = watch
-        self._is_message = draws_tokens(ticket.call.identity)
-        self._began = engine.turnstile.clock()
-        self._status: int | None = None
-        self._headers: dict[str, str] = {}
-        self.streamed: Streamed | None = None
-
-    def failed(self, error: httpx2.RequestError) -> Reply:
-        """The connection failed before the body was there. A caller whose own timeout it was does not wait any longer."""
-        gave_up = is_own_timeout(error)
-        if self.streamed is not None:
-            return self.streamed.reply(error, delivered=gave_up)
-        kind = "timeout" if gave_up else "connection_error"
-        return Reply(
-            self._status,
-            self._headers,
-            problem=Problem(Fault.FAILED, kind, type(error).__name__, self._status),
-            total_s=self._engine.turnstile.clock() - self._began,
-            sent=not isinstance(error, _UNSENT),
-            delivered=gave_up,
-        )
-
-    def is_whole(self, response: httpx2.Response) -> bool:
-        """Take in the head. Whether the body should be read at once: errors and JSON; streams and files go to the caller."""
-        self._status = response.status_code
-        self._headers = wanted(response.headers.raw)
-        kind = self._headers.get("content-type", "")
-        if self._status == 200 and not kind.startswith("application/json"):
-            self._watch.headed(self._engine.provider.read_limits(self._headers), ok=True)
-            if kind.startswith("text/event-stream"):
-                self.streamed = Streamed(self._engine, self._ticket, self._watch, self._headers, self._began)
-            return False
-        return True
-
-    @property
-    def is_coded(self) -> bool:
-        """Whether the body is compressed."""
-        return self._headers.get("content-encoding", "identity") != "identity"
-
-    def whole(self, body: bytes) -> Reply:
-        """The body of an error, or of a reply that is not streamed."""
-        status, headers, engine = self._status or 0, self._headers, self._engine
-        if self._is_message:
-            problem, usage = read_reply(status, headers, body)
-        else:
-            problem, usage = engine.provider.classify(status, headers, body), None
-        self._watch.headed(engine.provider.read_limits(headers), ok=problem is None)
-        if problem is None and (usage is None or not self._is_message):
-            usage = Usage(model=self._ticket.call.identity.model)
-        took = engine.turnstile.clock() - self._began
-        return Reply(status, headers, None, usage, problem, took if problem is None else None, took)
-
-    def downloaded(self) -> None:
-        """A body that is no message went to the caller, and has ended."""
-        took = self._engine.turnstile.clock() - self._began
-        usage = Usage(model=self._ticket.call.identity.model)
-        self._watch.finish(Reply(self._status, self._headers, usage=usage, total_s=took, delivered=True))
-
-    def dropped(self) -> None:
-        """The caller forgot it; called by a destructor."""
-        if not self._watch.is_over:
-            self._engine.turnstile.later(self.downloaded)
-
-
-class Streamed:
-    """A stream of events that goes by."""
-
-    __slots__ = (
-        "_began",
-        "_engine",
-        "_first_s",
-        "_headers",
-        "_tell_at",
-        "_ticket",
-        "_watch",
-        "stream",
-    )
-
-    def __init__(
-        self, engine: Engine, ticket: Ticket, watch: Watch, headers: dict[str, str], began: float
-    ) -> None:
-        self._engine = engine
-        self._ticket = ticket
-        self._watch = watch
-        self._headers = headers
-        self._began = began
-        self._first_s: float | None = None
-        self._tell_at = 1
-        self.stream = StreamWatch(headers.get("request-id"))
-
-    def see(self, chunk: bytes) -> None:
-        """Bytes on their way to the caller."""
-        stream = self.stream
-        stream.feed(chunk)
-        characters = stream.produced_chars
-        if characters >= self._tell_at:
-            self._tell_at = characters + TOLD_CHARS
-            if self._first_s is None:
-                self._first_s = self._engine.turnstile.clock() - self._began
-            self._watch.produced(self._engine.density.tokens(characters))
-
-    @property
-    def may_go(self) -> bool:
-        """Whether something of the reply is there: before that a failure can be tried again unseen."""
-        return self.stream.has_content
-
-    def reply(self, error: Exception | None = None, *, early: bool = False, delivered: bool = True) -> Reply:
-        """What came of it: to its end, to a broken connection (`error`), or until the caller read no more (`early`)."""
-        stream, engine = self.stream, self._engine
-        problem = stream.error
-        early = early and not stream.complete and problem is None
-        if problem is None and not stream.complete and not early:
-            text = "the stream ended without message_stop" if error is None else type(error).__name__
-            problem = Problem(Fault.FAILED, STREAM_BROKEN, text, 200, self._headers.get("request-id"))
-        usage = stream.usage(self._ticket.call.identity.model)
-        if problem is None and not early and usage is not None:
-            engine.density.learn(stream.produced_chars, usage.output_tokens)
-        return Reply(
-            200,
-            self._headers,
-            None,
-            usage,
-            problem,
-            self._first_s,
-            engine.turnstile.clock() - self._began,
-            engine.density.tokens(stream.produced_chars),
-            delivered=delivered,
-            cancelled=early,
-        )
-
-    def finish(self, error: Exception | None = None, *, early: bool = False) -> None:
-        """The caller has read it to its end, or will read no more of it."""
-        if not self._watch.is_over:
-            self._watch.finish(self.reply(error, early=early))
-
-    def drop(self) -> None:
-        """The caller forgot it; called by a destructor."""
-        if not self._watch.is_over:
-            self._watch.drop(self.reply(early=True))
 
 
 def is_own_timeout(error: Exception) -> bool:
     """Whether the caller's own patience ended it: whether to try again is then the caller's to say."""
     return isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout)
+
+
+def had_left(error: Exception) -> bool:
+    """Whether something of the request may have reached the provider before the connection failed."""
+    return not isinstance(error, _UNSENT)
 
 
 def replace_body(
