@@ -154,12 +154,13 @@ class Bucket:
         """The provider admitted a call that took `took`: unlock as much again, at a bounded pace."""
         if self.spare <= 0.0:
             return
-        may = self.rate * DRAW * min(now - self._unlocked_at, 0.5)
-        unlocked = max(min(self.spare, took, may), 0.0)
+        draw, since = self.rate * DRAW, now - self._unlocked_at
+        unlocked = min(self.spare, took, draw * (since if since < 0.5 else 0.5))
+        if unlocked <= 0.0:
+            return
         self.spare -= unlocked
         self.level += unlocked
-        if unlocked:
-            self._unlocked_at = max(self._unlocked_at, now - 0.5) + unlocked / (self.rate * DRAW)
+        self._unlocked_at = (now - 0.5 if since > 0.5 else self._unlocked_at) + unlocked / draw
 
     def unlock(self) -> None:
         """Unlock all spare."""

@@ -272,7 +272,7 @@ class Engine:
         pool, call, problem = running.pool, ticket.call, reply.problem
         pool.ceiling.leave()
         if problem is None and not estimated:
-            running.teach(usage, self.forecast)
+            running.teach(usage)
         if problem is not None and problem.fault is Fault.RATE_LIMITED:
             pool.ceiling.refused(now, max(reply.total_s, 0.1))
             unit = limit_behind(problem, running.readings)
@@ -355,6 +355,7 @@ class Engine:
             ticket,
             pool,
             needs.lengths,
+            needs.ratio,
             needs.holds,
             self.books.go(ticket, take),
             LOOK_FIRST * ticket.output_tokens,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from headway.core.call import Call, Unit
-from headway.core.forecast import Forecast, Lengths
+from headway.core.forecast import Forecast, Lengths, Ratio
 from headway.core.meter import Hold
 
 UNTAUGHT_CALLS = (
@@ -17,10 +17,11 @@ _ONE = Hold(1.0)
 
 
 class Needs(NamedTuple):
-    """A hold for every unit; the lengths that the output was judged by; all input tokens, read from cache or not."""
+    """A hold for every unit; what input and output were judged by; all input tokens, read from cache or not."""
 
     holds: dict[Unit, Hold]
     lengths: Lengths
+    ratio: Ratio
     input_tokens: float
 
 
@@ -42,4 +43,4 @@ def needs_of(call: Call, forecast: Forecast, *, reads_prefix: bool) -> Needs:
         Unit.OUTPUT_TOKENS: Hold(output, variance, estimate.max_output_tokens),
         Unit.TOKENS: Hold(counted + output, error + variance),
     }
-    return Needs(holds, lengths, total)
+    return Needs(holds, lengths, ratio, total)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from headway.core.books import Posting
 from headway.core.call import Reading, Unit, Usage
-from headway.core.forecast import Forecast, Lengths
+from headway.core.forecast import Lengths, Ratio
 from headway.core.meter import Hold
 from headway.core.pool import Pool
 from headway.core.ports import Store
@@ -24,6 +24,7 @@ class Running:
     ticket: Ticket
     pool: Pool
     lengths: Lengths
+    ratio: Ratio
     holds: dict[Unit, Hold]
     posting: Posting
     look_at: float  # the length at which to guess anew how long it will be
@@ -53,10 +54,9 @@ class Running:
             hold = self.holds[Unit.OUTPUT_TOKENS] = Hold(guess.mean, guess.variance, hold.most)
         store.produce(self.ticket.id, tokens, hold, now)
 
-    def teach(self, usage: Usage, forecast: Forecast) -> None:
+    def teach(self, usage: Usage) -> None:
         """It ended well and took this. Calls that are not estimated (token counts, batches) teach nothing."""
-        call = self.ticket.call
-        estimate, tokens = call.estimate, usage.output_tokens
+        estimate, tokens = self.ticket.call.estimate, usage.output_tokens
         if estimate.max_output_tokens == 0 or estimate.input_tokens <= 0.0:
             return
         self.lengths.grow(self.produced, tokens)
@@ -67,7 +67,7 @@ class Running:
             + usage.cache_write_5m_tokens
             + usage.cache_write_1h_tokens
         )
-        forecast.ratio(call).learn(estimate.input_tokens, total)
+        self.ratio.learn(estimate.input_tokens, total)
 
 
 def used_by(usage: Usage, *, cache_is_free: bool, requests: float) -> dict[Unit, float]:
