@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from headway.core.retry import Again, GiveUp, Retry
 from headway.runtime import Engine
 from transport.flavours import FLAVOURS, Flavour
 from transport.provider import Answer, Provider, wait_until
@@ -43,17 +43,27 @@ def provider(provide: Callable[[Answer], Provider]) -> Provider:
     return provide(as_the_api)
 
 
+class Soon(Retry):
+    """Decides as it should about trying again, but has no patience: whatever is tried again is tried at once."""
+
+    def decide(self, *said: Any) -> Again | GiveUp:
+        decided = super().decide(*said)
+        return Again(0.0) if isinstance(decided, Again) else decided
+
+
 class Ours:
-    """An engine with a ledger of its own."""
+    """An engine with a ledger of its own, which tries once more, at once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.engine = Engine(ledger=str(path), retries=1)
+        self.engine = Engine(ledger=str(path))
+        self.engine.retry = Soon(retries=1, refusals=1)
 
     def again(self, **settings: Any) -> Engine:
         """The engine, with settings of the test."""
         self.engine.close()
-        self.engine = Engine(ledger=str(self.path), **{"retries": 1} | settings)
+        self.engine = Engine(ledger=str(self.path), **settings)
+        self.engine.retry = Soon(retries=1, refusals=1)
         return self.engine
 
     def rows(self) -> list[dict[str, Any]]:
@@ -72,7 +82,6 @@ class Ours:
 
     def is_clean(self) -> None:
         """No ticket, no place in line, no attempt on file that has not ended."""
-        gc.collect()
         self.rows()
         for pool in self.engine.core.pools.values():
             assert len(pool.line) == 0

@@ -136,6 +136,11 @@ class Streamed:
         """Whether something of the reply is there: before that a failure can be tried again unseen."""
         return self.stream.has_content
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether it is known what the caller will get: content, or an error, whose stream need not be waited for."""
+        return self.stream.has_content or self.stream.error is not None
+
     def reply(self, error: Exception | None = None, *, early: bool = False, delivered: bool = True) -> Reply:
         """What came of it: to its end, to a broken connection (`error`), or until the caller read no more (`early`)."""
         stream, engine = self.stream, self._engine

@@ -118,7 +118,7 @@ class _Exchange:
         streamed, first, ended = attempt.streamed, [], False
         if streamed is not None:
             try:
-                while not ended and not streamed.may_go:
+                while not ended and not streamed.is_decided:
                     chunk = await anext(chunks, None)
                     ended = chunk is None
                     if chunk is not None:
