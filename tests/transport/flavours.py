@@ -82,3 +82,12 @@ def hello(text: str = "Hello", **more: Any) -> dict[str, Any]:
         "max_tokens": 100,
         "messages": [{"role": "user", "content": text}],
     } | more
+
+
+async def wrong(call: Any) -> Any:
+    """The error that a call of the SDK raises."""
+    try:
+        await done(call())
+    except Exception as raised:
+        return raised
+    raise AssertionError("nothing was raised")

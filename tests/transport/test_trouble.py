@@ -12,7 +12,7 @@ import pytest
 from headway.core.retry import Retry
 from headway.runtime import Engine
 from transport.conftest import Ours
-from transport.flavours import Flavour, done, everything, hello, into, opened
+from transport.flavours import Flavour, done, everything, hello, into, opened, wrong
 from transport.provider import CLOSE, PATIENCE_S, RESET, Answer, End, Provider, Request
 from transport.replies import (
     LAST_CHUNK,
@@ -50,15 +50,6 @@ def beginning(events: Sequence[bytes]) -> Iterator[bytes]:
     yield stream_head()
     for each in events:
         yield chunk(each)
-
-
-async def wrong(call: Any) -> Any:
-    """The error that a call of the SDK raises."""
-    try:
-        await done(call())
-    except Exception as raised:
-        return raised
-    raise AssertionError("nothing was raised")
 
 
 def told(raised: Any) -> Any:
