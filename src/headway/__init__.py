@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from headway.plain.send import async_send as async_send
     from headway.plain.send import send as send
     from headway.runtime import Engine as Engine
+    from headway.runtime import engine as engine
     from headway.transport.aio import AsyncTransport as AsyncTransport
     from headway.transport.client import async_client as async_client
     from headway.transport.client import client as client
@@ -62,6 +63,7 @@ _WHERE = {
     "async_client": "headway.transport.client",
     "async_send": "headway.plain.send",
     "client": "headway.transport.client",
+    "engine": "headway.runtime",
     "send": "headway.plain.send",
     "session": "headway.exchange.scope",
 }

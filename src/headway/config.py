@@ -37,7 +37,7 @@ class Config:
 
     `limits`, `pool_limits` and `burst` are as written by people (None: learnt); `max_cost_usd` is a cap in dollars.
     `sources` says where each setting that is not a default came from: a file and line, a variable, a flag, an argument.
-    Keys never show in `repr`.
+    `retries` None: what the door thinks right, eight for a job and four for a caller who waits. Keys never show in `repr`.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -50,7 +50,7 @@ class Config:
     burst: str | None = None
     max_cost_usd: float | None = None
     max_wait_s: float | None = None
-    retries: int = 8
+    retries: int | None = None
     concurrency: int | None = None
     stream: bool = True
     any_model: bool = False

@@ -18,6 +18,8 @@ from threading import Lock
 from types import TracebackType
 from typing import Any
 
+import httpx2
+
 from headway.assemble import Parts, build, open_ledger
 from headway.config import Config, load
 from headway.core.bucket import Lesson
@@ -34,6 +36,7 @@ from headway.ledger.price import Prices
 from headway.ledger.sqlite import NoLedger, SqliteLedger
 from headway.providers.density import Density
 
+RETRIES = 4  # of a failed call, about six seconds in all: somebody waits for it
 _log = logging.getLogger("headway")
 
 
@@ -55,7 +58,8 @@ class Engine:
         if config is not None and settings:
             raise ConfigError("give either a Config or settings, not both")
         self.config = load(os.environ, **settings) if config is None else config
-        self.retry = Retry(self.config.retries)
+        retries = self.config.retries
+        self.retry = Retry(RETRIES if retries is None else retries)
         self._tell = teller(hooks)
         budget = self.config.session.budget
         with self.config.blaming("session.budget"):
@@ -157,6 +161,13 @@ def shared(origin: str) -> Engine:
             if engine is None:
                 engine = _shared[origin] = Engine(base_url=origin)
     return engine
+
+
+def engine(base_url: str | None = None) -> Engine:
+    """The engine that clients without one of their own share in this process, for calls to `base_url` (default: the API
+    that the settings name): `headway.engine().usage()`."""
+    url = httpx2.URL(base_url or load(os.environ).base_url)
+    return shared(f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}")
 
 
 def _ledger_of(config: Config, prices: Prices) -> SqliteLedger | NoLedger:

@@ -8,8 +8,8 @@ from decimal import Decimal
 from headway.core.call import Cap, Unit
 from headway.errors import InputError
 
-_DOLLARS = re.compile(r"\$\s*([\d_,]+(?:\.\d+)?)|([\d_,]+(?:\.\d+)?)\s*(?:usd|dollars?|\$)", re.I)
-_COUNT = re.compile(r"([\d_,]+(?:\.\d+)?)\s*([kmg]?)\s*(tokens?|requests?|calls?)", re.I)
+_DOLLARS = re.compile(r"\$\s*(\d[\d_,]*(?:\.\d+)?)|(\d[\d_,]*(?:\.\d+)?)\s*(?:usd|dollars?|\$)", re.I)
+_COUNT = re.compile(r"(\d[\d_,]*(?:\.\d+)?)\s*([kmg]?)\s*(tokens?|requests?|calls?)", re.I)
 _SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 

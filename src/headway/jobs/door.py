@@ -44,6 +44,9 @@ from headway.wire.exchange import Timeouts
 MOST_CONNECTIONS = 4000
 
 
+RETRIES = 8  # of a failed call: nobody waits for it, and the whole job is worth some patience
+
+
 class Door:
     """One job. Call `look`, then `run`, then `summary`; `close` in any case."""
 
@@ -58,6 +61,7 @@ class Door:
         self._record: Record | None = None
         self._order: Order | None = None
         self._check = checker(parts, options)
+        self._retries = RETRIES if parts.config.retries is None else parts.config.retries
 
     def look(self, progress: Callable[[int], None] = lambda _read: None) -> Index:
         """Scan the input, then the output: after this it is known what is left to do. Nothing is sent.
@@ -127,7 +131,7 @@ class Door:
                 Turnstile(parts.engine, counted, time.monotonic, time.time_ns),
                 WireSender(client, parts.provider, config.headers(), time.monotonic, job),
                 provider=parts.provider.name,
-                retry=Retry(config.retries),
+                retry=Retry(self._retries),
             )
             async with anyio.create_task_group() as group:
                 group.start_soon(_obey_signals, job, show)
@@ -151,7 +155,7 @@ class Door:
         config = self.parts.config
         name = _job_name(self.options.output)
         way = Way(
-            self._check, name, f"{name}-{token_hex(4)}", config.stream, config.retries, config.max_wait_s
+            self._check, name, f"{name}-{token_hex(4)}", config.stream, self._retries, config.max_wait_s
         )
         return Job(
             self._index,
