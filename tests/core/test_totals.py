@@ -11,7 +11,7 @@ from headway.core.totals import Row, Totals
 
 def test_each_session_and_model_has_its_own_total() -> None:
     counted = Totals()
-    counted.go("a", "m").take(Usage(1, 2, 3, 4, 5))
+    counted.go("a", "m").take(Usage(1, 2, 3, 4, 5), 7)
     counted.go("a", "n")
     counted.go("a", "m")
     assert [(each.session, each.model, each.attempts) for each in counted.all()] == [
@@ -29,7 +29,7 @@ def test_each_session_and_model_has_its_own_total() -> None:
 
 def test_what_the_parts_of_a_reply_took_counts_too() -> None:
     counted = Totals()
-    counted.go("a", "m").take(Usage(1, output_tokens=2, parts=(Usage(10, output_tokens=20),)))
+    counted.go("a", "m").take(Usage(1, output_tokens=2, parts=(Usage(10, output_tokens=20),)), 7)
     (total,) = counted.all()
     assert (total.input_tokens, total.output_tokens) == (11, 22)
 
@@ -61,7 +61,7 @@ def test_nothing_is_lost_by_folding_and_there_are_never_too_many(acts: list[tupl
             row = flying.pop(0)
             row = row.into or row
             row.in_flight -= 1
-            row.take(Usage(1, output_tokens=2))
+            row.take(Usage(1, output_tokens=2), 7)
             ended += 1
         shown = counted.all()
         assert len(shown) <= 12
@@ -69,3 +69,12 @@ def test_nothing_is_lost_by_folding_and_there_are_never_too_many(acts: list[tupl
         assert sum(each.attempts for each in shown) == len(flying) + ended
         assert sum(each.in_flight for each in shown) == len(flying)
         assert sum(each.output_tokens for each in shown) == 2 * ended
+
+
+def test_what_took_nothing_is_not_unpriced() -> None:
+    counted = Totals()
+    row = counted.go("a", "m")
+    for usage, cost in ((Usage(), None), (Usage(1), None), (Usage(1), 5)):
+        row.take(usage, cost)
+    (total,) = counted.all()
+    assert (total.unpriced, total.nanousd) == (1, 5)

@@ -5,7 +5,7 @@ Each attempt is priced once, when it is over. Nanodollars.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from headway.core.budget import Budget
@@ -13,7 +13,7 @@ from headway.core.call import Call, Fault, Unit, Usage
 from headway.core.caps import Caps, Held, Take, settle
 from headway.core.needs import Needs
 from headway.core.steps import Reply, Ticket
-from headway.core.totals import Row, Totals
+from headway.core.totals import Row, Totals, tokens_of
 from headway.errors import BudgetExceeded
 
 
@@ -71,53 +71,38 @@ class Books:
 
     def settle(
         self, posting: Posting, ticket: Ticket, reply: Reply, usage: Usage, *, accepted: bool
-    ) -> tuple[int | None, list[tuple[Budget, float]]]:
+    ) -> tuple[int | None, Sequence[tuple[Budget, float]]]:
         """An attempt is over. Returns its cost (None: not known), and the budgets that passed a share of their cap."""
         cost: int | None = 0
         if accepted:
             cost = None if self._cost is None else self._cost(usage, ticket.at_ns)
         if self.budget is not None:
             self.budget.settle(ticket.worst_cost, ticket.worst_cost if cost is None else cost)
-        self._count(posting.row, reply, usage, cost, accepted)
+        row = posting.row.into or posting.row
+        row.in_flight -= 1
+        if reply.problem is None and reply.status is not None:
+            row.calls += 1
+        elif not reply.sent:
+            row.attempts -= 1
+        elif _is_refusal(reply):
+            row.refused += 1
+        if accepted:
+            row.take(usage, cost)
         if not posting.held:
-            return cost, []
+            return cost, ()
         took = Take(tokens_of(usage), cost) if accepted else Take(0, 0, 0)
         return cost, settle(posting.held, took, ticket.call.identity.model)
 
-    def _count(self, row: Row, reply: Reply, usage: Usage, cost: int | None, accepted: bool) -> None:
-        row = row.into or row
-        row.in_flight -= 1
-        problem = reply.problem
-        if not reply.sent:
-            row.attempts -= 1
-        elif problem is None and reply.status is not None:
-            row.calls += 1
-        elif reply.status == 429 or (
-            problem is not None and problem.fault in (Fault.RATE_LIMITED, Fault.RAMP_LIMITED)
-        ):
-            row.refused += 1
-        if accepted:
-            row.take(usage)
-            if cost is None:
-                row.unpriced += tokens_of(usage) > 0
-            else:
-                row.nanousd += cost
+
+def _is_refusal(reply: Reply) -> bool:
+    problem = reply.problem
+    return reply.status == 429 or (
+        problem is not None and problem.fault in (Fault.RATE_LIMITED, Fault.RAMP_LIMITED)
+    )
 
 
 def _counts_money(call: Call) -> bool:
     return any(cap.unit is Unit.USD for cap in call.caps)
-
-
-def tokens_of(usage: Usage) -> int:
-    """All input and output of an attempt, its parts included."""
-    return (
-        usage.input_tokens
-        + usage.cache_read_tokens
-        + usage.cache_write_5m_tokens
-        + usage.cache_write_1h_tokens
-        + usage.output_tokens
-        + sum(map(tokens_of, usage.parts))
-    )
 
 
 def over(budget: Budget, worst: int) -> BudgetExceeded:

@@ -6,6 +6,7 @@ calls in flight. If not, it is refused at once: it never waits for money, and ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headway.core.budget import Budget
@@ -29,7 +30,7 @@ class Take:
         return self.nanousd if unit is Unit.USD else self.tokens if unit is Unit.TOKENS else self.requests
 
 
-Held = tuple[tuple[Budget, int], ...]
+Held = Sequence[tuple[Budget, int]]
 
 
 class Caps:
@@ -55,18 +56,19 @@ class Caps:
             elif budget.cap != cap.amount:
                 budget.change(cap.amount)
 
-    def of(self, call: Call) -> list[Budget]:
-        """The budgets that a call draws on."""
-        return [self.budgets[cap.name, cap.unit] for cap in call.caps]
-
     def is_used_up(self, call: Call) -> bool:
         """Whether a budget of this call has nothing left: then it need not stand in line to be refused."""
-        return any(budget.spent >= budget.cap for budget in self.of(call))
+        for cap in call.caps:
+            budget = self.budgets[cap.name, cap.unit]
+            if budget.spent >= budget.cap:
+                return True
+        return False
 
     def refusal(self, call: Call, take: Take) -> BudgetExceeded | None:
         """Why this call may not go now, by the first of its caps that has no room for it; None: it may."""
-        for budget in self.of(call):
-            amount = take.of(budget.unit)
+        for cap in call.caps:
+            budget = self.budgets[cap.name, cap.unit]
+            amount = take.of(cap.unit)
             if amount is None:
                 return _unpriced(budget, call)
             if budget.spent >= budget.cap or not budget.fits(amount):
@@ -75,9 +77,11 @@ class Caps:
 
     def hold(self, call: Call, take: Take) -> Held:
         """The call goes. Returns what is to be settled."""
-        held = tuple((budget, take.of(budget.unit) or 0) for budget in self.of(call))
-        for budget, amount in held:
+        held = []
+        for cap in call.caps:
+            budget, amount = self.budgets[cap.name, cap.unit], take.of(cap.unit) or 0
             budget.hold(amount)
+            held.append((budget, amount))
         return held
 
 

@@ -20,10 +20,10 @@ from headway.core.forecast import Forecast
 from headway.core.limit import Limit
 from headway.core.line import Place
 from headway.core.needs import Needs, needs_of
-from headway.core.pool import Pool
+from headway.core.pool import WARMING, Pool
 from headway.core.ports import Level, Store
 from headway.core.prefix import Prefixes
-from headway.core.refusal import limit_behind, too_long
+from headway.core.refusal import INFINITY, limit_behind
 from headway.core.retry import RetryBudget
 from headway.core.running import LOOK_FIRST, PROGRESS_TOKENS, Running, used_by
 from headway.core.steps import Reply, Ticket
@@ -31,8 +31,6 @@ from headway.core.totals import Total
 from headway.errors import HeadwayError
 
 NEWS_KEPT = 1000  # notices that nobody has fetched
-INFINITY = float("inf")
-WARMING = "the first reply with the same prompt prefix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +127,19 @@ class Engine:
         pool.look(now)
         if not line.size:
             pool.waits_for = ""
+            pool.capped.clear()
             return _NOBODY
         admitted: list[tuple[Place, Ticket]] = []
         refused: list[tuple[Place, HeadwayError]] = []
-        if pool.capped:
-            self._refuse_hopeless(pool, refused, now)
         if line.has_ends:
-            self._refuse_overdue(pool, line.overdue(now), refused, now)
+            refused += pool.refuse(line.overdue(now), now)
         if line.has_aside:
             line.bring_back_late(now)
         wait_s = self._serve(pool, now, at_ns, admitted, refused)
+        if pool.capped and self._refuse_hopeless(pool, refused, now):
+            wait_s = self._serve(pool, now, at_ns, admitted, refused)
         if line.has_ends:
-            self._refuse_overdue(pool, line.overdue(now, at_once=True), refused, now)
+            refused += pool.refuse(line.overdue(now, at_once=True), now)
         due = line.next_due if line.has_ends or line.has_aside else None
         if due is not None:
             wait_s = min(wait_s, max(due - now, 0.0))
@@ -183,27 +182,18 @@ class Engine:
         pool.line.set_aside(place, place.call.estimate.prefix, until)
         return True
 
-    def _refuse_hopeless(self, pool: Pool, refused: list[tuple[Place, HeadwayError]], now: float) -> None:
-        """Whoever has just joined and has a budget that is used up need not stand in line for it."""
+    def _refuse_hopeless(self, pool: Pool, refused: list[tuple[Place, HeadwayError]], now: float) -> bool:
+        """Whoever has just joined and has a budget that is used up need not stand in line. Whether there was any."""
         capped, pool.capped = pool.capped, []
-        for place in capped:
-            call = place.call
-            if self.books.is_hopeless(call) and pool.line.leave(place):
-                error = self.books.caps.refusal(call, self.books.expected(call, self._needs(call, now)))
-                assert error is not None
-                refused.append((place, error))
-
-    def _refuse_overdue(
-        self, pool: Pool, late: Sequence[Place], refused: list[tuple[Place, HeadwayError]], now: float
-    ) -> None:
-        for place in late:
-            is_aside = bool(place.aside)
+        lost = [place for place in capped if not place.is_out and self.books.is_hopeless(place.call)]
+        for place in lost:
             pool.line.leave(place)
-            if is_aside:
-                refused.append((place, too_long(WARMING, 0.0, INFINITY)))
-                continue
-            wait_s = max(pool.clears_at - now, 0.0)
-            refused.append((place, too_long(pool.waits_for or "its turn", pool.level, wait_s)))
+            error = self.books.caps.refusal(
+                place.call, self.books.expected(place.call, self._needs(place.call, now))
+            )
+            assert error is not None
+            refused.append((place, error))
+        return bool(lost)
 
     def headed(self, ticket: Ticket, readings: Sequence[Reading], now: float, *, ok: bool) -> None:
         """The head of the reply is in: what the headers say, and that the call was admitted if `ok`."""
@@ -320,16 +310,16 @@ class Engine:
         """It goes; or why not: an error that is final, or the seconds to wait."""
         call = place.call
         if self._most is not None and len(self._running) >= self._most:
-            return self._wait(pool, place, f"a place among {self._most} calls in flight", INFINITY, 0.0, now)
+            return pool.wait(place, f"a place among {self._most} calls in flight", INFINITY, 0.0, now)
         closed_for, wait_s = pool.closed_for(now)
         if closed_for:
-            return self._wait(pool, place, closed_for, wait_s, 0.0, now)
+            return pool.wait(place, closed_for, wait_s, 0.0, now)
         needs = self._needs(call, now)
         worst = self.books.worst(call, needs)
         if self.budget is not None and not self.budget.fits(worst):
             if self.budget.is_over(worst):
                 return over(self.budget, worst), 0.0
-            return self._wait(pool, place, "the budget", INFINITY, 0.0, now)
+            return pool.wait(place, "the budget", INFINITY, 0.0, now)
         take = self.books.expected(call, needs) if call.caps else None
         error = None if take is None else self.books.caps.refusal(call, take)
         if error is not None:
@@ -337,9 +327,7 @@ class Engine:
         ticket_id = f"{call.id}-{place.number}"
         short = self.store.take(ticket_id, pool.name, needs.holds, now)
         if short is not None:
-            return self._wait(
-                pool, place, short.limit.unit.value, short.wait_s, short.level, now, str(short.limit)
-            )
+            return pool.wait(place, short.limit.unit.value, short.wait_s, short.level, now, str(short.limit))
         ticket = Ticket(
             ticket_id,
             call,
@@ -373,15 +361,6 @@ class Engine:
         prefix = ticket.call.estimate.prefix
         if prefix:
             self.prefixes.go(prefix, ticket.call.id, now)
-
-    def _wait(
-        self, pool: Pool, place: Place, why: str, wait_s: float, level: float, now: float, limit: str = ""
-    ) -> tuple[HeadwayError | None, float]:
-        pool.waits_for, pool.level, pool.clears_at = why, level, now + wait_s
-        end = place.give_up_at
-        if end is None or (now < end and (wait_s == INFINITY or now + wait_s <= end)):
-            return None, wait_s
-        return too_long(limit or why, level, wait_s), 0.0
 
     def _needs(self, call: Call, now: float) -> Needs:
         prefix = call.estimate.prefix

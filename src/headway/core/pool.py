@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headway.core.call import Unit
@@ -11,7 +11,10 @@ from headway.core.ceiling import Ceiling
 from headway.core.limit import Limit
 from headway.core.line import Line, Place
 from headway.core.ramp import Ramp
+from headway.core.refusal import INFINITY, too_long
+from headway.errors import HeadwayError
 
+WARMING = "the first reply with the same prompt prefix"
 _OPEN = ("", 0.0)
 
 
@@ -54,6 +57,29 @@ class Pool:
     def closed_for(self, now: float) -> tuple[str, float]:
         """What closes the pool as a whole, and for how many seconds; ("", 0.0): nothing."""
         if not self.taught and self.ceiling.in_flight:
-            return "the first reply, to learn the limits", float("inf")
+            return "the first reply, to learn the limits", INFINITY
         wait_s = max(self.ceiling.wait(now), self.ramp.wait(now))
         return ("the provider's capacity", wait_s) if wait_s > 0.0 else _OPEN
+
+    def wait(
+        self, place: Place, why: str, wait_s: float, level: float, now: float, limit: str = ""
+    ) -> tuple[HeadwayError | None, float]:
+        """The front waits for `why`. Returns the seconds, or the error if that is longer than it may wait."""
+        self.waits_for, self.level, self.clears_at = why, level, now + wait_s
+        end = place.give_up_at
+        if end is None or (now < end and (wait_s == INFINITY or now + wait_s <= end)):
+            return None, wait_s
+        return too_long(limit or why, level, wait_s), 0.0
+
+    def refuse(self, late: Sequence[Place], now: float) -> list[tuple[Place, HeadwayError]]:
+        """Take those out of the line whose time is up, and say what they waited for."""
+        refused: list[tuple[Place, HeadwayError]] = []
+        for place in late:
+            error = (
+                too_long(WARMING, 0.0, INFINITY)
+                if place.aside
+                else too_long(self.waits_for or "its turn", self.level, max(self.clears_at - now, 0.0))
+            )
+            self.line.leave(place)
+            refused.append((place, error))
+        return refused

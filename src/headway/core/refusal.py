@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from headway.core.call import Problem, Reading, Unit
 from headway.errors import WouldWaitTooLong
 
+INFINITY = float("inf")
+
 
 def limit_behind(problem: Problem, readings: Sequence[Reading]) -> Unit | None:
     """The limit behind a refusal: the one the provider names, else one that its headers show as used up."""
@@ -20,7 +22,7 @@ def limit_behind(problem: Problem, readings: Sequence[Reading]) -> Unit | None:
 
 def too_long(limit: str, level: float, wait_s: float) -> WouldWaitTooLong:
     """Why a call does not wait any longer: `wait_s` more seconds for `limit`, which holds `level`."""
-    clears = f", clears in {wait_s:,.1f} s" if 0.0 < wait_s < float("inf") else ""
+    clears = f", clears in {wait_s:,.1f} s" if 0.0 < wait_s < INFINITY else ""
     return WouldWaitTooLong(
         f"would wait for {limit} longer than it may: at level {level:,.0f}{clears}",
         limit=limit,

@@ -49,14 +49,21 @@ class Row:
     unpriced: int = 0
     into: Row | None = None
 
-    def take(self, usage: Usage) -> None:
-        """An attempt took this, its parts included."""
+    def take(self, usage: Usage, nanousd: int | None) -> None:
+        """An attempt took this, its parts included, and cost so much (None: not known)."""
+        self._add(usage)
+        for part in usage.parts:
+            self._add(part)
+        if nanousd is not None:
+            self.nanousd += nanousd
+        elif tokens_of(usage):
+            self.unpriced += 1
+
+    def _add(self, usage: Usage) -> None:
         self.input_tokens += usage.input_tokens
         self.cache_read_tokens += usage.cache_read_tokens
         self.cache_write_tokens += usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
         self.output_tokens += usage.output_tokens
-        for part in usage.parts:
-            self.take(part)
 
     def fold(self, into: Row) -> None:
         """Count this in another row from now on."""
@@ -122,3 +129,15 @@ class Totals:
         if model not in self._others and len(self._others) >= self._other_models:
             model = OTHERS
         row.fold(self._others.setdefault(model, Row()))
+
+
+def tokens_of(usage: Usage) -> int:
+    """All input and output of an attempt, its parts included."""
+    return (
+        usage.input_tokens
+        + usage.cache_read_tokens
+        + usage.cache_write_5m_tokens
+        + usage.cache_write_1h_tokens
+        + usage.output_tokens
+        + sum(map(tokens_of, usage.parts))
+    )
