@@ -523,6 +523,19 @@ def test_a_sibling_whose_time_is_up_is_refused_with_the_reason() -> None:
     assert error.limit == "the first reply with the same prompt prefix"
 
 
+def test_a_sibling_is_told_its_own_reason_although_the_front_waits_for_another() -> None:
+    engine = make(ONE_A_SECOND)
+    go(engine, sibling("first"))
+    engine.join(sibling("s", max_wait_s=0.5), 1, 1000.1)
+    engine.join(a_call("front"), 1, 1000.1)
+    pump(engine, 1000.1)
+    assert engine.pools[POOL].waits_for == "requests"
+    ((place, error),) = pump(engine, 1000.7).refused
+    assert place.call.id == "s"
+    assert isinstance(error, WouldWaitTooLong)
+    assert error.limit == "the first reply with the same prompt prefix"
+
+
 def test_a_sibling_that_may_not_wait_at_all_goes() -> None:
     engine, _ = warming()
     engine.join(sibling("s", max_wait_s=0.0), 1, 1001.0)

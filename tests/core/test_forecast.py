@@ -302,3 +302,19 @@ def test_what_is_kept_of_kinds_has_an_end() -> None:
     for number in range(5000):
         forecast.lengths(a_call(job=f"{number}"))
     assert forecast.lengths(first) is forecast.lengths(first)
+
+
+def test_what_is_expected_of_a_call_that_has_not_begun_follows_what_is_learnt() -> None:
+    lengths = Lengths()
+    before = lengths.expect(4096)
+    for _ in range(100):
+        lengths.grow(0.0, 2000.0)
+        lengths.end(2000.0, cut_off=False)
+    assert lengths.expect(4096).mean > 2.0 * before.mean
+
+
+def test_what_is_expected_is_kept_for_a_bounded_number_of_ceilings() -> None:
+    lengths = Lengths()
+    expected = {most: lengths.expect(most) for most in range(1, 501)}
+    assert len(lengths._whole) <= 64
+    assert all(lengths.expect(most) == guess for most, guess in expected.items())

@@ -192,6 +192,22 @@ def test_others_pass_whoever_is_set_aside_and_it_comes_back_to_the_front() -> No
     assert line.head() is None
 
 
+def test_a_tenant_that_leaves_and_joins_again_is_not_served_twice_for_it() -> None:
+    line = Line()
+    line.join(place("a", tenant="a"))
+    serve(line)
+    line.join(place("rest", tenant="b"))
+    for number in range(5):
+        gone = place(f"gone{number}", tenant="a")
+        line.join(gone)
+        line.leave(gone)
+    for number in range(10):
+        line.join(place(f"a{number}", tenant="a"))
+        line.join(place(f"b{number}", tenant="b"))
+    served = [serve(line)[0] for _ in range(10)]
+    assert served.count("a") <= 5
+
+
 def test_where_all_are_set_aside_nobody_is_in_front_but_the_first_is_who_asks_again() -> None:
     line, one, other = Line(), place("1"), place("2")
     for each in (one, other):

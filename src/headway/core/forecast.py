@@ -21,7 +21,7 @@ EDGES = (0.0, *(16.0 * 2 ** (step / 3) for step in range(40)))
 # Replies of production services: median 130-220 tokens, p99 600-3,700 (Azure 2023 conversation trace, Claude Code traces).
 PRIOR_MEDIAN, PRIOR_SIGMA, PRIOR_CALLS = 200.0, 1.2, 4.0
 RATIO_MEMORY = 0.99
-KINDS_KEPT = 2000
+KINDS_KEPT, CEILINGS_KEPT = 2000, 64
 
 
 class Guess(NamedTuple):
@@ -51,7 +51,9 @@ class Lengths:
     def __init__(self, parent: Lengths | None = None) -> None:
         self.calls = 0
         self._parent = parent
-        self._entered = [0.0] * (len(_PRIOR) + 1)  # at each step, how many more entered it than the one before
+        self._entered = [0.0] * (
+            len(_PRIOR) + 1
+        )  # at each step, how many more entered it than the one before
         self._ended = [0.0] * len(_PRIOR)
         self._news = 1  # what came since the tables were made
         self._survival: list[float] = []
@@ -100,7 +102,7 @@ class Lengths:
             return self._guess(most, produced)
         whole = self._whole.get(most)
         if whole is None:
-            if len(self._whole) >= KINDS_KEPT:
+            if len(self._whole) >= CEILINGS_KEPT:
                 self._whole.clear()
             whole = self._whole[most] = self._guess(most, 0.0)
         return whole
