@@ -13,6 +13,7 @@ from headway import __version__
 from headway.cli.config import config
 from headway.cli.display import visible
 from headway.cli.emulate import emulate
+from headway.cli.keys import keys
 from headway.cli.run import run as run_job
 from headway.cli.run import with_profile
 from headway.cli.send import send
@@ -32,6 +33,7 @@ app.command("send")(send)
 app.command("usage")(usage)
 app.command("emulate")(emulate)
 app.add_typer(config, name="config")
+app.add_typer(keys, name="keys")
 
 
 def _version(wanted: bool) -> None:
