@@ -16,13 +16,15 @@ from itertools import count
 from threading import Lock
 from typing import Any
 
+from headway import runtime
 from headway.core.call import Call, Estimate, Identity, Unit, Usage
 from headway.core.engine import Engine
-from headway.core.flow import flow
 from headway.core.limit import Limit
 from headway.core.meter import Hold
-from headway.core.retry import Retry
-from headway.core.steps import Admit, Reply, Send, Sent, Settle
+from headway.core.steps import Reply, Ticket
+from headway.drivers.aio import AioDriver
+from headway.drivers.sync import SyncDriver
+from headway.drivers.turnstile import Watch
 from headway.stores.memory import MemoryStore
 
 FAR = 10**12  # a minute: never reached
@@ -94,12 +96,11 @@ class _Meters:
 
 
 class _Line:
-    """headway's engine: line, forecast, ceiling and meters; with `flow`, the whole life of a call, ledger entries built."""
+    """headway's core: line, forecast, ceiling and meters."""
 
     def __init__(self) -> None:
         self._engine, self._number = Engine(MemoryStore(), limits=lambda _pool: _LIMITS), count()
         self._engine.pool("p", time.monotonic() - 1.0)
-        self._retry = Retry()
 
     def _call(self) -> Call:
         return Call(f"c{next(self._number)}", "/v1/messages", b"", Identity("p", "m"), Estimate(INPUT, MOST))
@@ -116,29 +117,6 @@ class _Line:
         now = time.monotonic()
         self._engine.settle(ticket, _REPLY, _USAGE, False, now)
         self._engine.pump("p", now, 0)
-
-    def whole_take(self) -> Any:
-        """As `take`, driven by the flow, which also makes the ledger's entry."""
-        life = flow(self._call(), self._retry, "p")
-        step, now = next(life), time.monotonic()
-        assert isinstance(step, Admit)
-        self._engine.join(step.call, step.number, now)
-        ((_, ticket),) = self._engine.pump("p", now, time.time_ns()).admitted
-        life.send(ticket)
-        assert isinstance(life.send(None), Send)
-        return life, ticket
-
-    def whole_give_back(self, held: Any) -> None:
-        life, ticket = held
-        now = time.monotonic()
-        self._engine.headed(ticket, (), now, ok=True)
-        step = life.send(Sent(_REPLY, now, 0.5))
-        assert isinstance(step, Settle)
-        self._engine.settle(ticket, step.reply, step.usage, step.estimated, now)
-        self._engine.pump("p", now, 0)
-        life.send(None)
-        if next(life, None) is not None:
-            raise AssertionError("the call should have ended")
 
 
 def _around(take: Callable[[], Any], give_back: Callable[[Any], None]) -> Sync:
@@ -184,14 +162,55 @@ def _engine_async() -> Async:
     return _around_async(line.take, line.give_back)
 
 
-def _whole() -> Sync:
-    line = _Line()
-    return _around(line.whole_take, line.whole_give_back)
+@dataclass(slots=True)
+class _Sender:
+    """Stands for sending: what is between, and a reply that is there at once."""
+
+    between: Callable[[], object]
+
+    def send(self, _ticket: Ticket, _watch: Watch) -> Reply:
+        self.between()
+        return _REPLY
 
 
-def _whole_async() -> Async:
-    line = _Line()
-    return _around_async(line.whole_take, line.whole_give_back)
+@dataclass(slots=True)
+class _AsyncSender:
+    between: Callable[[], Awaitable[object]]
+
+    async def send(self, _ticket: Ticket, _watch: Watch) -> Reply:
+        await self.between()
+        return _REPLY
+
+
+def _shared() -> Any:
+    """An engine as users hold it, no ledger."""
+    engine = runtime.Engine(ledger="none", limits=f"requests={FAR},input_tokens={FAR},output_tokens={FAR}")
+    engine.core.pool("p", time.monotonic() - 1.0)
+    return engine
+
+
+def _call(engine: Any) -> Call:
+    return Call(engine.new_id(), "/v1/messages", b"", Identity("p", "m"), Estimate(INPUT, MOST))
+
+
+def _driven() -> Sync:
+    engine = _shared()
+
+    def call(between: Callable[[], object]) -> None:
+        driver = SyncDriver(engine.turnstile, _Sender(between), provider="p", retry=engine.retry)
+        driver.begin(_call(engine))
+
+    return call
+
+
+def _driven_async() -> Async:
+    engine = _shared()
+
+    async def call(between: Callable[[], Awaitable[object]]) -> None:
+        driver = AioDriver(engine.turnstile, _AsyncSender(between), provider="p", retry=engine.retry)
+        await driver.begin(_call(engine))
+
+    return call
 
 
 def _aiolimiter() -> Async:
@@ -357,7 +376,7 @@ PEERS = (
     Peer("nothing", "", "the loop alone", nothing, nothing_async),
     Peer("headway, meters", "", "all three at once, settled", _meters, _meters_async),
     Peer("headway, engine", "", "line, forecast, meters, settled", _engine, _engine_async),
-    Peer("headway, flow", "", "the same, and the flow with its ledger entries", _whole, _whole_async),
+    Peer("headway, call", "", "the same by a driver, totals, ledger entries made", _driven, _driven_async),
     Peer("aiolimiter", "aiolimiter", THREE, None, _aiolimiter),
     Peer("limits", "limits", f"fixed window; {THREE}", _limits, _limits_async),
     Peer("pyrate-limiter", "pyrate-limiter", f"token bucket; {THREE}", _pyrate, _pyrate_async),
