@@ -10,20 +10,24 @@ from headway.core.limit import Limit
 from headway.core.steps import Settle, Ticket
 from headway.drivers.turnstile import Slot, Turnstile
 from headway.errors import WouldWaitTooLong
-from world import a_call
+from world import POOL, a_call
 
 ONE_A_SECOND = (Limit(Unit.REQUESTS, 60.0, burst=1.0),)
 
 
 @dataclass
 class Bell:
-    """Counts how often it was set."""
+    """Counts how often it was set. `lost`: its loop was closed."""
 
     rings: int = 0
+    lost: bool = False
 
     def set(self) -> bool:
         self.rings += 1
-        return True
+        return not self.lost
+
+    def is_lost(self) -> bool:
+        return self.lost
 
 
 @dataclass
@@ -155,3 +159,29 @@ def test_asking_after_the_answer_changes_nothing() -> None:
     hall.turnstile.ask(slot)
     assert slot.answer is answer
     assert hall.bells["1"].rings == rings
+
+
+def test_a_head_whose_loop_was_closed_does_not_hold_up_who_joins() -> None:
+    hall = Hall()
+    hall.join("0")
+    dead = hall.join("1")
+    assert dead.wake_at is not None
+    hall.bells["1"].lost = True
+    living = hall.join("2")
+    assert living.wake_at == dead.wake_at
+    hall.wake(living)
+    hall.settle(living)
+    hall.turnstile.leave(dead)
+    assert len(hall.engine.pools[POOL].line) == 0
+
+
+def test_a_ticket_for_somebody_who_is_gone_goes_to_the_next() -> None:
+    hall = Hall(most_in_flight=1)
+    first, dead, living = hall.join("1"), hall.join("2"), hall.join("3")
+    hall.bells["2"].lost = True
+    hall.clock.now += 10.0
+    hall.settle(first)
+    hall.wake(living)
+    hall.turnstile.leave(dead)
+    hall.settle(living)
+    nothing_is_left(hall.engine)

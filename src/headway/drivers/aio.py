@@ -55,17 +55,19 @@ class _Bell:
         event = self._event
         if event is None:
             return True
-        if get_ident() == self._thread:
-            event.set()
-            return True
         try:
-            if isinstance(self._loop, asyncio.AbstractEventLoop):
+            if get_ident() == self._thread:
+                event.set()
+            elif isinstance(self._loop, asyncio.AbstractEventLoop):
                 self._loop.call_soon_threadsafe(event.set)
             else:
                 self._loop.run_sync_soon(event.set)
         except RuntimeError:  # the loop is closed, and whoever slept there with it
             return False
         return True
+
+    def is_lost(self) -> bool:
+        return isinstance(self._loop, asyncio.AbstractEventLoop) and self._loop.is_closed()
 
     async def heard(self, until: float | None, now: float) -> None:
         """Sleep until set, or until the clock says `until`."""

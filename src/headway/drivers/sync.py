@@ -39,6 +39,9 @@ class _Bell:
                 condition.notify()
         return True
 
+    def is_lost(self) -> bool:
+        return False
+
     def heard(self, until: float | None, now: float) -> None:
         """Sleep until set, or until the clock says `until`."""
         if self._condition is None:

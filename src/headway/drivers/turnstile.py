@@ -35,6 +35,9 @@ class Bell(Protocol):
     def set(self) -> bool:
         """Wake it. False: nobody is there any more."""
 
+    def is_lost(self) -> bool:
+        """Whether nobody can hear it any more, as when an event loop was closed on its tasks."""
+
 
 class Slot:
     """One caller's wait. `answer` is the ticket, or the error that refused it; None: still waiting."""
@@ -229,12 +232,16 @@ class Turnstile:
             return None
         slot = self._slots[id(head)]
         wake_at = now + pumped.ask_again_s
-        if slot.wake_at is None or wake_at < slot.wake_at - 1e-4:
+        is_lost = (
+            slot.bell.is_lost()
+        )  # then it will not ask when its time has come, and all behind it would wait for ever
+        if not is_lost and (slot.wake_at is None or wake_at < slot.wake_at - 1e-4):
             slot.wake_at = wake_at
-            if not slot.bell.set():
-                del self._slots[id(head)]
-                self.engine.leave(head)
-                return self._pump(pool)
+            is_lost = not slot.bell.set()
+        if is_lost:
+            del self._slots[id(head)]
+            self.engine.leave(head)
+            return self._pump(pool)
         return None
 
     def _tell_settled(self, step: Settle, cost: int | None) -> None:
