@@ -318,3 +318,11 @@ def test_what_is_expected_is_kept_for_a_bounded_number_of_ceilings() -> None:
     expected = {most: lengths.expect(most) for most in range(1, 501)}
     assert len(lengths._whole) <= 64
     assert all(lengths.expect(most) == guess for most, guess in expected.items())
+
+
+def test_names_that_come_from_outside_do_not_fill_the_memory() -> None:
+    forecast = Forecast()
+    for number in range(5000):
+        forecast.ratio(a_call(tenant=f"t{number}")).learn(100, 200)
+    assert len(forecast._owners) <= 2000
+    assert forecast.ratio(a_call(tenant="t4999")).value > 1.0

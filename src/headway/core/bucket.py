@@ -90,7 +90,8 @@ class Bucket:
     @property
     def open_capacity(self) -> float:
         """How high the level may stand: what is not locked."""
-        return max(self.capacity - self.spare, 0.0)
+        room = self.capacity - self.spare
+        return room if room > 0.0 else 0.0
 
     def refill(self, now: float) -> None:
         """Move to `now`. A clock that goes back moves nothing."""
@@ -128,7 +129,8 @@ class Bucket:
 
     def give(self, amount: float) -> None:
         """The provider gives `amount` back now. (`shift` is for what was true all the time, and is learnt late.)"""
-        self.level = min(self.level + amount, self.open_capacity + self.rate * self.guard_s)
+        level, full = self.level + amount, self.open_capacity + self.rate * self.guard_s
+        self.level = level if level < full else full
         self._given += amount
 
     def shift(self, amount: float) -> None:

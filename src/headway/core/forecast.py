@@ -195,38 +195,45 @@ class Ratio:
         return sqrt((self._square + 4.0 * prior**2) / (self._calls + 4.0))
 
 
-class Forecast:
-    """All kinds of calls: by pool and owner, and within these by size, because sizes tell kinds of work apart."""
+class _Owner:
+    """What is learnt of the calls of one model and job (or tenant): by size, because sizes tell kinds of work apart."""
+
+    __slots__ = ("kinds", "lengths", "ratio")
 
     def __init__(self) -> None:
-        self._lengths: dict[tuple[str, str, int, int], Lengths] = {}
-        self._owners: dict[tuple[str, str], Lengths] = {}
-        self._ratios: dict[tuple[str, str], Ratio] = {}
+        self.ratio = Ratio()
+        self.lengths = Lengths()
+        self.kinds: dict[tuple[int, int], Lengths] = {}
+
+
+class Forecast:
+    """All kinds of calls: by model and owner, and within these by size."""
+
+    def __init__(self) -> None:
+        self._owners: dict[tuple[str, str], _Owner] = {}
+        self._kinds = 0
+
+    def of(self, call: Call) -> tuple[Lengths, Ratio]:
+        """The output lengths of calls like this one, and the correction of their input estimates."""
+        name = (call.identity.model, call.job or call.tenant)
+        owner = self._owners.get(name)
+        if owner is None:
+            owner = self._owners[name] = _Owner()
+        estimate = call.estimate
+        kind = (int(estimate.input_tokens).bit_length() // 2, estimate.max_output_tokens.bit_length())
+        lengths = owner.kinds.get(kind)
+        if lengths is None:
+            self._kinds += 1
+            if self._kinds > KINDS_KEPT:
+                self._owners, self._kinds = {name: owner}, 1
+                owner.kinds.clear()
+            lengths = owner.kinds[kind] = Lengths(owner.lengths)
+        return lengths, owner.ratio
 
     def lengths(self, call: Call) -> Lengths:
         """The output lengths of calls like this one."""
-        owner = (call.identity.model, call.job or call.tenant)
-        estimate = call.estimate
-        kind = (
-            *owner,
-            int(estimate.input_tokens).bit_length() // 2,
-            estimate.max_output_tokens.bit_length(),
-        )
-        lengths = self._lengths.get(kind)
-        if lengths is None:
-            if len(self._lengths) >= KINDS_KEPT:
-                self._lengths.clear()
-                self._owners.clear()
-            parent = self._owners.setdefault(owner, Lengths())
-            lengths = self._lengths[kind] = Lengths(parent)
-        return lengths
+        return self.of(call)[0]
 
     def ratio(self, call: Call) -> Ratio:
         """The correction of input estimates for calls like this one."""
-        kind = (call.identity.model, call.job or call.tenant)
-        ratio = self._ratios.get(kind)
-        if ratio is None:
-            if len(self._ratios) >= KINDS_KEPT:
-                self._ratios.clear()
-            ratio = self._ratios[kind] = Ratio()
-        return ratio
+        return self.of(call)[1]

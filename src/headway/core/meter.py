@@ -91,7 +91,8 @@ class StartMeter:
     def settle(self, mark: Mark, actual: float) -> None:
         """The call is over and took `actual`."""
         self.in_flight -= mark.hold.need
-        self._variance = max(self._variance - mark.hold.variance, 0.0)
+        variance = self._variance - mark.hold.variance
+        self._variance = variance if variance > 0.0 else 0.0
         self.bucket.shift(mark.hold.need - actual)
 
     def void(self, mark: Mark) -> None:

@@ -28,12 +28,11 @@ class Needs(NamedTuple):
 def needs_of(call: Call, forecast: Forecast, *, reads_prefix: bool) -> Needs:
     """`reads_prefix`: the cacheable prefix of this call will be read from the cache, free of the input limit."""
     estimate = call.estimate
-    ratio = forecast.ratio(call)
+    lengths, ratio = forecast.of(call)
     total = counted = estimate.input_tokens * ratio.value
     if reads_prefix:
         counted = max(total - estimate.cacheable_tokens * ratio.value, 1.0)
     error = (ratio.error(estimate.error) * counted) ** 2
-    lengths = forecast.lengths(call)
     output, variance = lengths.expect(estimate.max_output_tokens)
     if not call.stream and lengths.taught < UNTAUGHT_CALLS:
         output = min(output + variance**0.5, estimate.max_output_tokens)
