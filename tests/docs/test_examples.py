@@ -11,10 +11,20 @@ from pathlib import Path
 
 from docs.pages import ROOT
 from docs.test_blocks import environment
+from headway.testing.emulated import Emulator
 
 EXAMPLES = ROOT / "examples"
 FAST = "any/unlimited?ttft=0.01&speed=10000"
-TESTED = {"make_job.py", "csv_to_job.py", "results_to_csv.py", "test_with_emulator.py", "capped_run.py"}
+TESTED = {
+    "make_job.py",
+    "csv_to_job.py",
+    "results_to_csv.py",
+    "test_with_emulator.py",
+    "capped_run.py",
+    "sdk_sync.py",
+    "sdk_async.py",
+    "session_budget.py",
+}
 
 
 def call(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -25,6 +35,23 @@ def call(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 def example(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return call(folder, sys.executable, str(EXAMPLES / name), *arguments)
+
+
+def with_sdk(
+    emulator: Emulator, folder: Path, name: str, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    its = {"ANTHROPIC_BASE_URL": emulator.url, "ANTHROPIC_API_KEY": "any"}
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        cwd=folder,
+        env=environment(folder) | its,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def test_every_example_is_tested_here() -> None:
@@ -88,3 +115,33 @@ def test_tests_with_the_emulator_pass(tmp_path: Path) -> None:
     )
     assert ran.returncode == 0, ran.stdout
     assert "3 passed" in ran.stdout
+
+
+def test_a_conversation_is_answered_and_counted_as_the_provider_counts_it(tmp_path: Path) -> None:
+    with Emulator(FAST) as emulator:
+        said = with_sdk(emulator, tmp_path, "sdk_sync.py", "What is it?", "And shorter?")
+        books = emulator.stats()
+    tokens = books["tokens"]
+    assert books["completed"] == 2
+    assert len(said.stdout.splitlines()) >= 2
+    counted = f"{tokens['input_tokens']:,} tokens in, {tokens['output_tokens']:,} out"
+    assert said.stderr.startswith(f"conversation: 2 calls, {counted}, $")
+
+
+def test_64_tasks_at_once_are_answered_without_a_429(tmp_path: Path) -> None:
+    with Emulator("any/unlimited?requests=1800&burst=1s&ttft=0.01&speed=10000") as emulator:
+        said = with_sdk(emulator, tmp_path, "sdk_async.py")
+        books = emulator.stats()
+    assert said.stdout.startswith("64 answers, ")
+    assert "0 refused (429)" in said.stdout
+    assert (books["completed"], books["rate_limited"]) == (64, {})
+
+
+def test_each_user_stays_within_the_budget_and_uses_most_of_it(tmp_path: Path) -> None:
+    with Emulator(f"{FAST}&output_mean=100&output_sigma=0") as emulator:
+        said = with_sdk(emulator, tmp_path, "session_budget.py", "0.02usd")
+        spent_usd = emulator.stats()["spent_usd"]
+    spent = [float(line.split("$")[1].split()[0]) for line in said.stdout.splitlines()]
+    assert len(spent) == 3
+    assert all(0.012 < each <= 0.02 for each in spent), spent
+    assert abs(sum(spent) - spent_usd) < 0.001
