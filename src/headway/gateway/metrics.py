@@ -1,0 +1,266 @@
+"""Prometheus metrics: what `Counts` has counted, and how the engine stands when it is asked.
+
+All metrics are in `METRICS`, and no other is shown; docs/operations.md lists the same. Beside them are `process_*`, as
+prometheus-client has them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import choose_encoder
+
+from headway import __version__
+from headway.gateway.counts import OTHER, Counts, Names, Row, Spread, kind_of
+from headway.gateway.state import PoolState, State, look
+from headway.hooks import Hooks
+from headway.ledger.sqlite import SqliteLedger
+from headway.runtime import Engine
+
+_SCALE = 1e-9  # nanodollars to dollars
+BUDGETS = 100  # series of budgets at most: the fullest
+Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+Labels = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: `kind` "counter", "gauge" or "histogram" (of seconds)."""
+
+    name: str
+    kind: str
+    labels: Labels
+    says: str
+
+
+METRICS = (
+    Metric(
+        "headway_calls_total", "counter", ("pool", "model", "class", "tenant"), "Calls that left the line."
+    ),
+    Metric(
+        "headway_attempts_total", "counter", ("pool", "model", "class", "outcome"), "Attempts that are over."
+    ),
+    Metric(
+        "headway_retries_total", "counter", ("pool", "model", "class"), "Attempts after the first of a call."
+    ),
+    Metric(
+        "headway_tokens_total",
+        "counter",
+        ("pool", "model", "class", "tenant", "kind"),
+        "Tokens, in disjoint kinds.",
+    ),
+    Metric(
+        "headway_cost_usd_total",
+        "counter",
+        ("pool", "model", "class", "tenant"),
+        "What attempts cost, in US dollars.",
+    ),
+    Metric(
+        "headway_unpriced_attempts_total", "counter", ("pool", "model"), "Attempts whose price is not known."
+    ),
+    Metric(
+        "headway_refusals_total",
+        "counter",
+        ("pool", "class", "by", "limit"),
+        "Calls refused: by whom, by which limit.",
+    ),
+    Metric("headway_wait_seconds", "histogram", ("pool", "class"), "How long attempts stood in line."),
+    Metric(
+        "headway_first_token_seconds",
+        "histogram",
+        ("pool", "model"),
+        "From sending to the first of a streamed reply.",
+    ),
+    Metric(
+        "headway_duration_seconds", "histogram", ("pool", "model"), "From sending to the end of an attempt."
+    ),
+    Metric("headway_limit", "gauge", ("pool", "limit"), "A limit, per minute."),
+    Metric("headway_limit_level", "gauge", ("pool", "limit"), "What may be sent now; below 0: debt."),
+    Metric(
+        "headway_limit_capacity", "gauge", ("pool", "limit"), "What a full bucket holds, once that is known."
+    ),
+    Metric(
+        "headway_limit_in_flight", "gauge", ("pool", "limit"), "What the calls that run are expected to take."
+    ),
+    Metric(
+        "headway_bound_seconds_total",
+        "counter",
+        ("pool", "limit"),
+        "For how long the head of the line waited for it.",
+    ),
+    Metric("headway_line_calls", "gauge", ("pool", "class"), "Calls in line."),
+    Metric("headway_in_flight_calls", "gauge", ("pool",), "Calls under way."),
+    Metric("headway_pool_closed_seconds", "gauge", ("pool",), "Closed for overload, for so much longer."),
+    Metric(
+        "headway_budget_used",
+        "gauge",
+        ("budget", "unit"),
+        "What is spent of a budget; dollars, tokens or requests.",
+    ),
+    Metric("headway_budget_held", "gauge", ("budget", "unit"), "What calls under way hold of it."),
+    Metric("headway_budget_cap", "gauge", ("budget", "unit"), "The most it allows."),
+    Metric("headway_ledger_problem", "gauge", (), "1: the ledger cannot be written, or something was lost."),
+    Metric("headway_ledger_dropped_total", "counter", (), "Entries that will never be in the ledger."),
+    Metric("headway_start_time_seconds", "gauge", (), "When the gateway started, in seconds since 1970 UTC."),
+    Metric("headway_build_info", "gauge", ("version",), "1, with the version that runs."),
+)
+
+
+class Metrics:
+    """`Metrics()` first, for its `hooks`; then, with the engine that has them, `page`."""
+
+    def __init__(self, counts: Counts | None = None) -> None:
+        self.counts = counts or Counts()
+
+    def hooks(self) -> Hooks:
+        """What the engine has to tell."""
+        return self.counts.hooks()
+
+    def page(self, engine: Engine, started_ns: int, accept: str = "") -> tuple[bytes, str]:
+        """All metrics as text and its content type: OpenMetrics for who accepts it, else the older form."""
+        registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=registry)
+        registry.register(_Scrape(self.counts, engine, look(engine), started_ns))
+        encode, kind = choose_encoder(accept)
+        return encode(registry), kind
+
+
+class _Scrape:
+    """One answer to Prometheus; a collector of prometheus-client."""
+
+    def __init__(self, counts: Counts, engine: Engine, state: State, started_ns: int) -> None:
+        self._counts = counts
+        self._engine = engine
+        self._state = state
+        self._started_ns = started_ns
+        self._families: dict[str, Family] = {}
+        facts = engine.catalog.models
+        self._pools = {pool for each in facts for pool in (each.pool, f"{each.pool}/fast")}
+        self._pools |= {"anthropic/count_tokens", "anthropic/batches"}
+
+    def collect(self) -> Iterator[Family]:
+        self._families = {metric.name: _family(metric) for metric in METRICS}
+        with self._counts.lock:
+            self._count()
+        for pools in self._by_name():
+            self._stand(*pools)
+        for budget in self._state.budgets[:BUDGETS]:
+            scale = _SCALE if budget.unit == "usd" else 1.0
+            names = (budget.budget, budget.unit)
+            for what, amount in (("used", budget.spent), ("held", budget.held), ("cap", budget.cap)):
+                self._show(f"headway_budget_{what}", names, amount * scale)
+        ledger = self._engine.ledger
+        self._show("headway_ledger_problem", (), float(ledger.problem is not None))
+        self._show(
+            "headway_ledger_dropped_total", (), ledger.dropped if isinstance(ledger, SqliteLedger) else 0
+        )
+        self._show("headway_start_time_seconds", (), self._started_ns * 1e-9)
+        self._show("headway_build_info", (__version__,), 1)
+        yield from self._families.values()
+
+    def _show(self, name: str, labels: Labels, value: float) -> None:
+        family = self._families[name]
+        assert isinstance(family, CounterMetricFamily | GaugeMetricFamily)
+        family.add_metric(labels, value)
+
+    def _count(self) -> None:
+        rows = self._counts.rows
+        for names, row in rows.items():
+            self._show("headway_calls_total", _all(names), row.calls)
+            self._show("headway_cost_usd_total", _all(names), row.nanousd * _SCALE)
+            for kind in ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output"):
+                self._show("headway_tokens_total", (*_all(names), kind), getattr(row, kind))
+        for key, value in _summed(rows, _by_outcome).items():
+            self._show("headway_attempts_total", key, value)
+        for key, value in _summed(rows, lambda names, row: [(names[:3], row.retries)]).items():
+            self._show("headway_retries_total", key, value)
+        for key, value in _summed(rows, lambda names, row: [(names[:2], row.unpriced)]).items():
+            self._show("headway_unpriced_attempts_total", key, value)
+        for refusal, count in self._counts.refusals.items():
+            self._show("headway_refusals_total", refusal, count)
+        self._spread("headway_wait_seconds", lambda names, row: ((names.pool, names.class_), row.waits))
+        self._spread("headway_first_token_seconds", lambda names, row: (names[:2], row.first_tokens))
+        self._spread("headway_duration_seconds", lambda names, row: (names[:2], row.durations))
+
+    def _spread(self, name: str, of: Callable[[Names, Row], tuple[Labels, Spread]]) -> None:
+        merged: dict[Labels, Spread] = {}
+        for names, row in self._counts.rows.items():
+            key, spread = of(names, row)
+            merged.setdefault(key, Spread(spread.edges)).merge(spread)
+        family = self._families[name]
+        assert isinstance(family, HistogramMetricFamily)
+        for key, spread in merged.items():
+            family.add_metric(key, _buckets(spread), spread.total)
+
+    def _by_name(self) -> Iterator[tuple[str, list[PoolState]]]:
+        """Pools that the catalog knows, each by itself; all others, of models that it does not know, as one."""
+        others = []
+        for pool in self._state.pools:
+            if pool.pool in self._pools:
+                yield pool.pool, [pool]
+            else:
+                others.append(pool)
+        if others:
+            yield OTHER, others
+
+    def _stand(self, name: str, pools: list[PoolState]) -> None:
+        self._show("headway_in_flight_calls", (name,), sum(pool.in_flight for pool in pools))
+        self._show("headway_pool_closed_seconds", (name,), max(pool.closed_s for pool in pools))
+        line: dict[str, int] = dict.fromkeys(("interactive", "standard", "bulk"), 0)
+        bound: dict[str, float] = defaultdict(float)
+        for pool in pools:
+            for queue in pool.line:
+                line[queue.class_] += queue.waiting
+            for what, seconds in pool.bound_s.items():
+                bound[kind_of(what)] += seconds
+        for class_, count in line.items():
+            self._show("headway_line_calls", (name, class_), count)
+        for what, seconds in bound.items():
+            self._show("headway_bound_seconds_total", (name, what), seconds)
+        if name == OTHER:
+            return  # levels of different pools are no sum
+        for limit in pools[0].limits:
+            names = (name, limit.unit)
+            self._show("headway_limit", names, limit.amount * 60.0 / limit.period_s)
+            self._show("headway_limit_level", names, limit.content)
+            self._show("headway_limit_in_flight", names, limit.in_flight)
+            if limit.capacity is not None:
+                self._show("headway_limit_capacity", names, limit.capacity)
+
+
+def _family(metric: Metric) -> Family:
+    if metric.kind == "counter":
+        return CounterMetricFamily(metric.name, metric.says, labels=metric.labels)
+    if metric.kind == "gauge":
+        return GaugeMetricFamily(metric.name, metric.says, labels=metric.labels)
+    return HistogramMetricFamily(metric.name, metric.says, labels=metric.labels)
+
+
+def _all(names: Names) -> Labels:
+    return (names.pool, names.model, names.class_, names.tenant)
+
+
+def _by_outcome(names: Names, row: Row) -> list[tuple[Labels, int]]:
+    return [((*names[:3], outcome), count) for outcome, count in row.attempts.items()]
+
+
+def _summed(
+    rows: dict[Names, Row], of: Callable[[Names, Row], list[tuple[Labels, int]]]
+) -> dict[Labels, int]:
+    sums: dict[Labels, int] = defaultdict(int)
+    for names, row in rows.items():
+        for key, value in of(names, row):
+            sums[key] += value
+    return sums
+
+
+def _buckets(spread: Spread) -> list[tuple[str, float]]:
+    shown, so_far = [], 0
+    for edge, count in zip((*spread.edges, float("inf")), spread.counts, strict=True):
+        so_far += count
+        shown.append(("+Inf" if edge == float("inf") else str(edge), float(so_far)))
+    return shown
