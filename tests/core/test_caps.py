@@ -248,3 +248,47 @@ def test_a_cap_is_passed_by_no_more_than_calls_took_beyond_what_was_expected(hap
     while flying:
         end(*flying.pop(), Take(0, 0, 0))
     assert all(budget.held == budget.in_flight == 0 for budget in caps.budgets.values())
+
+
+# --- budgets with a past ------------------------------------------------------------------------------------------
+
+
+def test_a_budget_that_is_recalled_goes_on_from_what_was_spent_before() -> None:
+    caps, cap = Caps(), Cap("b", Unit.TOKENS, 100)
+    caps.recall = lambda cap: Budget(cap.amount, 90, name=cap.name, unit=cap.unit)
+    assert refused(caps, Take(11, None), cap).used == 90
+    spend(caps, Take(10, None), cap)
+
+
+def test_a_budget_is_forgotten_only_when_nothing_of_it_is_held() -> None:
+    caps, cap, call = Caps(), Cap("b", Unit.TOKENS, 100), a_call(caps=(Cap("b", Unit.TOKENS, 100),))
+    caps.see(call)
+    held = caps.hold(call, Take(60, None))
+    assert not caps.forget(cap)
+    settle(held, Take(60, None), "model")
+    assert caps.forget(cap)
+    assert not caps.budgets
+    assert caps.forget(cap)
+
+
+def test_a_call_in_line_whose_budget_was_forgotten_meets_it_again() -> None:
+    caps, cap = Caps(), Cap("b", Unit.TOKENS, 100)
+    spent = {"b": 0}
+    caps.recall = lambda cap: Budget(cap.amount, spent[cap.name], name=cap.name, unit=cap.unit)
+    call = a_call(caps=(cap,))
+    caps.see(call)
+    spent["b"] = 95
+    caps.forget(cap)
+    assert caps.refusal(call, Take(6, None)) is not None
+    assert caps.refusal(call, Take(5, None)) is None
+
+
+def test_a_soft_budget_of_money_needs_no_price() -> None:
+    caps, cap = Caps(), Cap("b", Unit.USD, DOLLAR)
+    caps.recall = lambda cap: Budget(cap.amount, name=cap.name, unit=cap.unit, soft=True)
+    call = a_call(caps=(cap,))
+    caps.see(call)
+    assert not caps.counts_money(call)
+    assert caps.refusal(call, Take(5, None)) is None
+    settle(caps.hold(call, Take(5, None)), Take(5, None), "model")
+    assert caps.meet(cap).spent == caps.meet(cap).in_flight == 0

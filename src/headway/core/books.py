@@ -56,7 +56,7 @@ class Books:
         """Whether a call need not stand in line to be refused: a budget is used up, or cannot be kept."""
         if self.caps.is_used_up(call):
             return True
-        return _counts_money(call) and self._priced(call, call.estimate.input_tokens, 0.0) is None
+        return self.caps.counts_money(call) and self._priced(call, call.estimate.input_tokens, 0.0) is None
 
     def _priced(self, call: Call, input_tokens: float, output_tokens: float) -> int | None:
         return None if self._expect is None else self._expect(call, input_tokens, output_tokens)

@@ -15,19 +15,26 @@ OTHERS = "other models"
 
 
 class Budget:
-    """Decides whether one more call may take what it may take. `by` says how many calls of which model used how much."""
+    """Decides whether one more call may take what it may take. `by` says how many calls of which model used how much.
+    A `soft` one is told of when it is passed, and refuses nothing."""
 
-    __slots__ = ("by", "cap", "held", "in_flight", "name", "spent", "told", "unit")
+    __slots__ = ("by", "cap", "held", "in_flight", "name", "soft", "spent", "told", "unit")
 
-    def __init__(self, cap: int, spent: int = 0, *, name: str = "", unit: Unit = Unit.USD) -> None:
+    def __init__(
+        self, cap: int, spent: int = 0, *, name: str = "", unit: Unit = Unit.USD, soft: bool = False
+    ) -> None:
         self.name = name
         self.unit = unit
+        self.soft = soft
         self.cap = cap
         self.spent = spent
         self.held = 0
         self.in_flight = 0
         self.told = 0.0  # the share of the cap that was told last
         self.by: dict[str, tuple[int, int]] = {}
+
+    def look(self, at_ns: int) -> None:
+        """It is `at_ns` now, wall time. What was spent stays spent, unless the budget rolls."""
 
     def fits(self, most: int) -> bool:
         """Whether a call that takes at most `most` fits beside the calls in flight."""

@@ -6,11 +6,11 @@ calls in flight. If not, it is refused at once: it never waits for money, and ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from headway.core.budget import Budget
-from headway.core.call import Call, Unit
+from headway.core.call import Call, Cap, Unit
 from headway.errors import BudgetExceeded, ConfigError
 
 NAMED = 3  # models that a refusal names
@@ -34,10 +34,16 @@ Held = Sequence[tuple[Budget, int]]
 
 
 class Caps:
-    """All budgets that calls have named, for as long as the engine lives: forgetting one would let it be spent again."""
+    """All budgets that calls have named, for as long as the engine lives: forgetting one would let it be spent again.
+
+    Unless `recall` is set: it makes the budget of a cap at first sight, with what was spent of it before, so whoever sets
+    it may also `forget`. `at_ns` is wall time as of the last look, for budgets that roll.
+    """
 
     def __init__(self) -> None:
         self.budgets: dict[tuple[str, Unit], Budget] = {}
+        self.recall: Callable[[Cap], Budget] | None = None
+        self.at_ns = 0
 
     def see(self, call: Call) -> None:
         """A new call: a cap it names is made at first sight, and changed if its amount is another now.
@@ -52,22 +58,48 @@ class Caps:
                         f"budget {cap.name!r}: there are no budgets of {cap.unit.value}",
                         hint="A budget is in usd, tokens or requests.",
                     )
-                self.budgets[cap.name, cap.unit] = Budget(cap.amount, name=cap.name, unit=cap.unit)
+                self.meet(cap)
             elif budget.cap != cap.amount:
                 budget.change(cap.amount)
+
+    def meet(self, cap: Cap) -> Budget:
+        """The budget of a cap, made if it is not there."""
+        budget = self.budgets.get((cap.name, cap.unit))
+        if budget is None:
+            budget = (
+                Budget(cap.amount, name=cap.name, unit=cap.unit) if self.recall is None else self.recall(cap)
+            )
+            self.budgets[cap.name, cap.unit] = budget
+        return budget
+
+    def forget(self, cap: Cap) -> bool:
+        """Forget a budget that can be recalled. False: calls in flight hold some of it."""
+        budget = self.budgets.get((cap.name, cap.unit))
+        if budget is not None and budget.in_flight:
+            return False
+        self.budgets.pop((cap.name, cap.unit), None)
+        return True
 
     def is_used_up(self, call: Call) -> bool:
         """Whether a budget of this call has nothing left: then it need not stand in line to be refused."""
         for cap in call.caps:
-            budget = self.budgets[cap.name, cap.unit]
-            if budget.spent >= budget.cap:
+            budget = self.budgets.get((cap.name, cap.unit)) or self.meet(cap)
+            budget.look(self.at_ns)
+            if budget.spent >= budget.cap and not budget.soft:
                 return True
         return False
+
+    def counts_money(self, call: Call) -> bool:
+        """Whether this call must have a price."""
+        return any(cap.unit is Unit.USD and not self.meet(cap).soft for cap in call.caps)
 
     def refusal(self, call: Call, take: Take) -> BudgetExceeded | None:
         """Why this call may not go now, by the first of its caps that has no room for it; None: it may."""
         for cap in call.caps:
-            budget = self.budgets[cap.name, cap.unit]
+            budget = self.budgets.get((cap.name, cap.unit)) or self.meet(cap)
+            budget.look(self.at_ns)
+            if budget.soft:
+                continue
             amount = take.of(cap.unit)
             if amount is None:
                 return _unpriced(budget, call)
@@ -79,7 +111,7 @@ class Caps:
         """The call goes. Returns what is to be settled."""
         held = []
         for cap in call.caps:
-            budget, amount = self.budgets[cap.name, cap.unit], take.of(cap.unit) or 0
+            budget, amount = self.meet(cap), take.of(cap.unit) or 0
             budget.hold(amount)
             held.append((budget, amount))
         return held

@@ -125,6 +125,7 @@ class Engine:
         pool = self.pool(name, now)
         line = pool.line
         pool.look(now)
+        self.books.caps.at_ns = at_ns
         if not line.size:
             pool.waits_for = ""
             pool.capped.clear()
