@@ -1,15 +1,15 @@
 """Sessions of a coding agent with the prompt cache, through the async SDK: the input limit binds, cache reads are free of it.
 
 Recorded sessions (`../shared/data/claude_code_sessions_dev.jsonl`; skipped where it is absent) are played again with
-tokens divided by 8 and time by 10: 128 at once, each sends its next request when the last one was answered and its
+tokens divided by 8 and time by 10: 256 at once, each sends its next request when the last one was answered and its
 thinking time is over (cut at 60 s of the recording, so that no cache entry dies of age). Each request carries the whole
 conversation, with breakpoints on the system prompt and on the last two turns (`--marks 1`: on the last turn only). The
 API server's cache is its own reading of the documentation; only what is fresh or written counts against its limit.
 
-    python benchmarks/sessions.py [--ways door bare bare10] [--seconds 100] [--marks 2] [--itpm 600000]
+    python benchmarks/sessions.py [--ways door bare bare10] [--seconds 150] [--marks 2] [--itpm 600000]
 
-`used` is the share of the input limit that was used from `SETTLED_S` to the end: charged by the server's books, divided by
-what the limit refilled. Prints JSON lines.
+`used` is the share of the input limit that was used from `SETTLED_S` (when all have begun) to the end: charged by the
+server's books, divided by what the limit refilled. Prints JSON lines.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ import headway
 DATA = HERE.parent.parent / "shared" / "data" / "claude_code_sessions_dev.jsonl"
 TOKENS, TIME = 8, 10.0  # what recorded tokens and seconds are divided by
 LONGEST_THOUGHT_S = 60.0  # as recorded
-AT_ONCE, SETTLED_S = 128, 30.0
+AT_ONCE, SETTLED_S = 256, 60.0
 LARGEST_START = 40_000  # tokens as recorded: half of the contexts begin with more, as resumed ones do
 LEAST_USED = 0.9
 RPM, OTPM = 4_000, 400_000  # far away
@@ -132,7 +132,7 @@ class Play:
                 await self._session(self._contexts.pop(), Conversation(self._random, self._marks))
 
     async def _session(self, turns: list[Turn], conversation: Conversation) -> None:
-        await asyncio.sleep(10.0 * self._random.random())  # not all at the same moment
+        await asyncio.sleep(20.0 * self._random.random())  # not all at the same moment
         for turn in turns:
             await asyncio.sleep(turn.thought_s)
             if time.monotonic() > self._until:
@@ -254,7 +254,7 @@ def _agreement(engine: Any, books: dict[str, Any]) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--ways", nargs="+", default=["door", "bare", "bare10"])
-    parser.add_argument("--seconds", type=float, default=100.0)
+    parser.add_argument("--seconds", type=float, default=150.0)
     parser.add_argument("--itpm", type=int, default=600_000)
     parser.add_argument("--marks", type=int, default=2)
     parser.add_argument("--known", action="store_true", help="tell headway the limits")
