@@ -17,6 +17,7 @@ from headway.cli.keys import keys
 from headway.cli.run import run as run_job
 from headway.cli.run import with_profile
 from headway.cli.send import send
+from headway.cli.serve import serve
 from headway.cli.usage import usage
 from headway.errors import HeadwayError, MachineError
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command("run")(run_job)
 app.command("send")(send)
+app.command("serve")(serve)
 app.command("usage")(usage)
 app.command("emulate")(emulate)
 app.add_typer(config, name="config")

@@ -1,0 +1,178 @@
+"""Runs the calls that draw on a limit: in line, to the provider, tried again unseen, and their replies to the client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from headway.core.call import Call, Cap, Identity
+from headway.core.steps import Outcome
+from headway.drivers.aio import AioDriver
+from headway.errors import ConnectionFailed
+from headway.exchange.asked import call_of
+from headway.exchange.scope import Scope
+from headway.gateway.head import TRAILER, Head
+from headway.gateway.keys import Key
+from headway.gateway.lanes import Lanes
+from headway.gateway.refusal import Answer, refusal
+from headway.gateway.rights import Waits, check_call
+from headway.gateway.sending import Sending, Streaming, with_key
+from headway.gateway.standing import Standing, Standings
+from headway.gateway.wiring import Gone, Send, deliver
+from headway.providers.parsed import parse_object
+from headway.runtime import Engine
+from headway.wire import Client
+
+POOLS_KEPT = 100  # of models that the catalog does not know; a client can name any number of them
+_LONGEST_MODEL = 100
+_OTHER = "anthropic/other"
+
+Caps = Callable[[Key, str, str, str, int], tuple[Cap, ...]]
+
+
+class Calls:
+    """One engine's calls through one client."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        client: Client,
+        credentials: list[tuple[bytes, bytes]],
+        standings: Standings,
+        waits: Waits,
+        caps: Caps | None,
+    ) -> None:
+        self._engine = engine
+        self._client = client
+        self._credentials = credentials
+        self._standings = standings
+        self._waits = waits
+        self._caps = caps
+        self._lanes = Lanes()
+
+    async def run(self, head: Head, key: Key, scope: Scope, body: bytes, send: Send) -> None:
+        """Run one to its end. Raises HeadwayError if it cannot even stand in line."""
+        request = parse_object(body)
+        call = self._call(head, key, scope, request or {})
+        check_call(key, head, call.identity.pool or "", request, body)
+        await self._lanes.enter(key, self._patience(call))
+        engine = self._engine
+        headers = with_key(head.headers, self._credentials, has_version=head.has_version)
+        sending = Sending(engine, self._client, head.method, head.target, headers, body)
+        standing = self._standings.calls[call.id] = _standing(call, key)
+
+        def admitted() -> None:
+            standing.is_sent = True
+
+        try:
+            driver = AioDriver(engine.turnstile, sending, provider=engine.provider.name, retry=engine.retry)
+            outcome = await driver.begin(call, admitted)
+            if sending.body is None:
+                await deliver(self._whole(call, outcome, sending, standing), send)
+            else:
+                trailer = head.ours.get(TRAILER, "0") == "1"
+                await _stream(sending.body, _told(call, sending, standing), standing, send, trailer=trailer)
+        finally:
+            del self._standings.calls[call.id]
+            self._lanes.leave(key)
+
+    def _call(self, head: Head, key: Key, scope: Scope, request: dict[str, Any]) -> Call:
+        if scope.max_wait_s is None and self._engine.config.max_wait_s is None:
+            scope = replace(scope, max_wait_s=self._waits.of(scope.class_ or key.class_))
+        call = call_of(head.path, request, scope, self._engine)
+        identity = self._known(call.identity)
+        if key.weight == 1.0 and identity is call.identity and self._caps is None:
+            return call
+        caps = call.caps
+        if self._caps is not None and key.budgets:
+            caps += self._caps(key, call.session, identity.model, call.job, time.time_ns())
+        return replace(call, identity=identity, weight=key.weight, caps=caps)
+
+    def _known(self, identity: Identity) -> Identity:
+        """The pool of a call; one for all models that nobody knows, once there are too many of them."""
+        pools = self._engine.core.pools
+        if identity.known or identity.pool in pools:
+            return identity
+        model = identity.model
+        if len(model) <= _LONGEST_MODEL and model.isprintable() and len(pools) < POOLS_KEPT:
+            return identity
+        return Identity(_OTHER, model[:_LONGEST_MODEL], known=False)
+
+    def _patience(self, call: Call) -> float:
+        ends = [] if call.max_wait_s is None else [call.max_wait_s]
+        if call.deadline is not None:
+            ends.append(call.deadline - self._engine.turnstile.clock())
+        return max(min(ends), 0.0) if ends else float("inf")
+
+    def _whole(self, call: Call, outcome: Outcome | None, sending: Sending, standing: Standing) -> Answer:
+        """The reply to a call that is over."""
+        assert outcome is not None
+        if outcome.error is not None:
+            return refusal(
+                outcome.error, call_id=call.id, holders=self._standings.holders(call.identity.pool or "")
+            )
+        told = _told(call, sending, standing)
+        if sending.error is not None:
+            return _also(refusal(sending.error), told)
+        answer = sending.answer
+        assert answer is not None
+        if outcome.problem is not None:
+            answer = _final(answer)
+        elif standing.cost is not None:
+            told.append((b"headway-cost-usd", _dollars(standing.cost)))
+        return _also(answer, told)
+
+
+async def _stream(
+    body: Streaming, told: list[tuple[bytes, bytes]], standing: Standing, send: Send, *, trailer: bool
+) -> None:
+    """Bring a reply to the client as it comes; the client's pace is the provider's."""
+    try:
+        await send({"type": "http.response.start", "status": body.status, "headers": [*body.headers, *told]})
+        async for chunk in body:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        last = b""
+        if trailer and body.is_events and standing.cost is not None:
+            last = b": headway-cost-usd=%s\n\n" % _dollars(standing.cost)
+        await send({"type": "http.response.body", "body": last})
+    except ConnectionFailed:
+        raise Gone from None  # some of it has been seen: what is missing must show
+    finally:
+        await body.end()
+
+
+def _standing(call: Call, key: Key) -> Standing:
+    identity = call.identity
+    return Standing(identity.pool or "", call.tenant, identity.model, call.session, key.id, time.monotonic())
+
+
+def _told(call: Call, sending: Sending, standing: Standing) -> list[tuple[bytes, bytes]]:
+    """What headway says of a call in the head of its reply."""
+    told = [
+        (b"headway-call-id", call.id.encode()),
+        (b"headway-queued-ms", b"%d" % round(sending.queued_s * 1000.0)),
+    ]
+    if standing.limit:
+        told.append((b"headway-limit", standing.limit.encode()))
+    ticket = sending.ticket
+    if ticket is not None:
+        told.append(
+            (b"headway-estimate", b"input=%d, output=%d" % (ticket.input_tokens, ticket.output_tokens))
+        )
+    return told
+
+
+def _also(answer: Answer, more: list[tuple[bytes, bytes]]) -> Answer:
+    return Answer(answer.status, [*answer.headers, *more], answer.body)
+
+
+def _final(answer: Answer) -> Answer:
+    """An error that was tried often enough: the client shall not try it again."""
+    kept = [pair for pair in answer.headers if pair[0] != b"x-should-retry"]
+    return Answer(answer.status, [*kept, (b"x-should-retry", b"false")], answer.body)
+
+
+def _dollars(nanodollars: int) -> bytes:
+    return b"%d.%09d" % divmod(nanodollars, 10**9)

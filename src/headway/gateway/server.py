@@ -1,0 +1,106 @@
+"""Listens, tends the connections, and ends without dropping a call."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from headway.errors import ConnectionFailed
+from headway.gateway.app import Gateway
+from headway.gateway.protocol import Connection
+from headway.wire import Timeouts
+
+UPSTREAM = Timeouts(connect=10.0, head=600.0, idle=120.0, write=60.0)
+_BACKLOG = 4096
+_TICK_S = 1.0
+
+
+async def serve(
+    gateway: Gateway, listener: socket.socket, stopped: asyncio.Event, *, tick_s: float = _TICK_S
+) -> None:
+    """Serve until `stopped` is set; then take no new connection, let calls end for a while, and break off the rest."""
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(_maker(gateway, state), sock=listener, backlog=_BACKLOG)
+    tending = loop.create_task(_tend(state, tick_s))
+    try:
+        await stopped.wait()
+        gateway.is_draining = True
+        server.close()
+        for connection in tuple(state.connections):
+            connection.shutdown()
+        if state.tasks:
+            await asyncio.wait(tuple(state.tasks), timeout=gateway.bounds.drain_s)
+    finally:
+        server.close()
+        tending.cancel()
+        await _break_off(state)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises ConnectionFailed."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as wrong:
+        raise ConnectionFailed(
+            f"Cannot listen on {host}:{port}: {wrong.strerror or wrong}.",
+            sent=False,
+            hint="Try --port 0 for any free port.",
+        ) from wrong
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where it can be reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _maker(gateway: Gateway, state: ServerState) -> Callable[[], Connection]:
+    config = uvicorn.Config(
+        gateway,
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        timeout_keep_alive=round(gateway.bounds.idle_s),
+    )
+    config.load()
+    return lambda: Connection(gateway.bounds, config=config, server_state=state, app_state={})
+
+
+async def _tend(state: ServerState, tick_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(tick_s)
+        now = loop.time()
+        for connection in tuple(state.connections):
+            if isinstance(connection, Connection):
+                connection.tend(now)
+
+
+async def _break_off(state: ServerState) -> None:
+    for connection in tuple(state.connections):
+        connection.transport.abort()
+    while state.connections:  # noqa: ASYNC110 - each leaves in its connection_lost; uvicorn has no event for it
+        await asyncio.sleep(0)
+    tasks = tuple(state.tasks)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=5.0)
