@@ -265,8 +265,8 @@ def test_a_call_is_not_sent_after_its_time_is_up_although_there_is_room_now() ->
 def test_a_call_whose_time_is_up_at_this_very_moment_is_refused_now_and_not_asked_for_again_at_once() -> None:
     """Where time is virtual, a driver that asks again in no time asks for ever."""
     engine = drained()
-    engine.join(a_call("patient"), 1, 1000.0)
-    engine.join(a_call("hasty", max_wait_s=5.0), 1, 1000.0)
+    engine.join(a_call("patient", class_=Class.INTERACTIVE), 1, 1000.0)
+    engine.join(a_call("hasty", class_=Class.BULK, max_wait_s=5.0), 1, 1000.0)
     pump(engine, 1000.0)
     pumped = pump(engine, 1005.0)
     assert [place.call.id for place, _ in pumped.refused] == ["hasty"]
@@ -840,3 +840,22 @@ def test_waits_are_finite_or_end_with_a_call_in_flight() -> None:
     engine.join(a_call("2"), 1, 1000.0)
     again = pump(engine, 1000.0).ask_again_s
     assert again is None or again < inf
+
+
+def test_who_stands_too_far_back_for_its_deadline_is_refused_on_joining() -> None:
+    """A call a second, and nobody else: the fortieth in line has no chance within ten seconds."""
+    engine = make((Limit(Unit.REQUESTS, 60.0, burst=1.0),))
+    for number in range(40):
+        engine.join(a_call(f"first-{number}"), 1, 0.0)
+    now, served = 0.0, 0
+    while served < 10:  # so that the pace is known
+        pumped = engine.pump(POOL, now, 0)
+        served += len(pumped.admitted)
+        now += pumped.ask_again_s or 0.0
+    late = engine.join(a_call("late", max_wait_s=10.0), 1, now)
+    patient = engine.join(a_call("patient", max_wait_s=60.0), 1, now)
+    refused = dict(engine.pump(POOL, now, 0).refused)
+    assert set(refused) == {late}
+    assert isinstance(refused[late], WouldWaitTooLong)
+    assert 10.0 < refused[late].wait_s <= 31.0
+    assert not patient.is_out

@@ -23,7 +23,7 @@ from headway.core.needs import Needs, needs_of
 from headway.core.pool import WARMING, Pool
 from headway.core.ports import Level, Store
 from headway.core.prefix import Prefixes
-from headway.core.refusal import INFINITY, limit_behind
+from headway.core.refusal import INFINITY, limit_behind, too_long
 from headway.core.retry import RetryBudget
 from headway.core.running import LOOK_FIRST, PROGRESS_TOKENS, Running, used_by
 from headway.core.steps import Reply, Ticket
@@ -111,8 +111,8 @@ class Engine:
             end = now + call.max_wait_s if end is None else min(end, now + call.max_wait_s)
         place = Place(call, now, number, end)
         pool.line.join(place)
-        if call.caps:
-            pool.capped.append(place)
+        if call.caps or (end is not None and place.ahead):
+            pool.newcomers.append(place)
         return place
 
     def leave(self, place: Place) -> bool:
@@ -128,7 +128,7 @@ class Engine:
         self.books.caps.at_ns = at_ns
         if not line.size:
             pool.waits_for = ""
-            pool.capped.clear()
+            pool.newcomers.clear()
             return _NOBODY
         admitted: list[tuple[Place, Ticket]] = []
         refused: list[tuple[Place, HeadwayError]] = []
@@ -137,7 +137,7 @@ class Engine:
         if line.has_aside:
             line.bring_back_late(now)
         wait_s = self._serve(pool, now, at_ns, admitted, refused)
-        if pool.capped and self._refuse_hopeless(pool, refused, now):
+        if pool.newcomers and self._refuse_hopeless(pool, refused, now):
             wait_s = self._serve(pool, now, at_ns, admitted, refused)
         if line.has_ends:
             refused += pool.refuse(line.overdue(now, at_once=True), now)
@@ -164,7 +164,7 @@ class Engine:
                 continue
             went = self._admit(pool, place, now, at_ns)
             if isinstance(went, Running):
-                line.serve(went.seconds)
+                pool.serve(went.seconds)
                 admitted.append((place, went.ticket))
                 continue
             error, wait_s = went
@@ -184,17 +184,24 @@ class Engine:
         return True
 
     def _refuse_hopeless(self, pool: Pool, refused: list[tuple[Place, HeadwayError]], now: float) -> bool:
-        """Whoever has just joined and has a budget that is used up need not stand in line. Whether there was any."""
-        capped, pool.capped = pool.capped, []
-        lost = [place for place in capped if not place.is_out and self.books.is_hopeless(place.call)]
-        for place in lost:
-            pool.line.leave(place)
-            error = self.books.caps.refusal(
-                place.call, self.books.expected(place.call, self._needs(place.call, now))
-            )
-            assert error is not None
-            refused.append((place, error))
-        return bool(lost)
+        """Whoever has just joined in vain need not stand in line: a budget is used up, or too many stand before. Whether
+        there was any."""
+        newcomers, pool.newcomers = pool.newcomers, []
+        before = len(refused)
+        for place in newcomers:
+            if place.is_out:
+                continue
+            call = place.call
+            error: HeadwayError | None = None
+            if call.caps and self.books.is_hopeless(call):
+                error = self.books.caps.refusal(call, self.books.expected(call, self._needs(call, now)))
+            if error is None and place.give_up_at is not None:
+                wait_s = pool.least_wait(place, now)
+                if now + wait_s > place.give_up_at:
+                    error = too_long(pool.waits_for, pool.level, wait_s)
+            if error is not None and pool.line.leave(place):
+                refused.append((place, error))
+        return len(refused) > before
 
     def headed(self, ticket: Ticket, readings: Sequence[Reading], now: float, *, ok: bool) -> None:
         """The head of the reply is in: what the headers say, and that the call was admitted if `ok`."""

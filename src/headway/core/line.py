@@ -30,6 +30,7 @@ class Place:
     """One call's place in line, for its attempt `number`.
 
     `give_up_at` is when it may wait no longer, `is_out` that it has left the line, `aside` what it is set aside for.
+    `ahead`: how many calls of the same tenant and class stood before it when it joined; they go first.
     """
 
     call: Call
@@ -38,6 +39,7 @@ class Place:
     give_up_at: float | None = None
     is_out: bool = False
     aside: str = ""
+    ahead: int = 0
 
 
 @dataclass(slots=True)
@@ -117,7 +119,7 @@ class Line:
     def join(self, place: Place) -> None:
         """Stand at the end of one's tenant's queue."""
         self.size += 1
-        self._enter(place)
+        place.ahead = len(self._enter(place).places) - 1
         if place.give_up_at is not None:
             self._order += 1
             heappush(self._ends, (place.give_up_at, self._order, place))

@@ -15,6 +15,8 @@ from headway.core.refusal import INFINITY, too_long
 from headway.errors import HeadwayError
 
 WARMING = "the first reply with the same prompt prefix"
+GAP_MEMORY = 0.1
+SURELY = 0.6  # of the pace that one limit alone would set: calls that draw on different limits go together
 _OPEN = ("", 0.0)
 
 
@@ -24,7 +26,8 @@ class Pool:
     bound in all, in seconds.
 
     `taught` is whether a reply has shown the limits, or that it does not show them. `used` is what calls took.
-    `limits` are those that were known last, `capped` those who have joined since the last pump and name budgets.
+    `limits` are those that were known last. `newcomers` have joined since the last pump and name budgets, or when they must
+    have left the line. `gap_s` is the time between two calls at this pace, as far as calls lately served tell.
     """
 
     name: str
@@ -38,7 +41,8 @@ class Pool:
     bound_s: dict[str, float] = field(default_factory=dict)
     limits: tuple[Limit, ...] = ()
     used: dict[Unit, float] = field(default_factory=lambda: defaultdict(float))
-    capped: list[Place] = field(default_factory=list)
+    newcomers: list[Place] = field(default_factory=list)
+    gap_s: float = 0.0
     _looked_at: float = 0.0
 
     def look(self, now: float) -> None:
@@ -70,6 +74,17 @@ class Pool:
         if end is None or (now < end and (wait_s == INFINITY or now + wait_s <= end)):
             return None, wait_s
         return too_long(limit or why, level, wait_s), 0.0
+
+    def serve(self, seconds: float) -> None:
+        """The front goes, and takes so many seconds of the limit it draws on most."""
+        self.line.serve(seconds)
+        self.gap_s += (seconds - self.gap_s) * GAP_MEMORY
+
+    def least_wait(self, place: Place, now: float) -> float:
+        """Seconds that a newcomer will surely stand in line, by who of its own stands before it. 0: it may be its turn."""
+        if not place.ahead or self.clears_at == INFINITY or not self.waits_for:
+            return 0.0
+        return max(self.clears_at - now, 0.0) + (place.ahead - 1) * self.gap_s * SURELY
 
     def refuse(self, late: Sequence[Place], now: float) -> list[tuple[Place, HeadwayError]]:
         """Take those out of the line whose time is up, and say what they waited for."""

@@ -102,6 +102,7 @@ class WireSender:
                     builder.feed(event.name, event.data)
                 if builder.started and not has_begun:
                     has_begun = True
+                    watch.began()
                     self._listener.began(ticket.call)
                 if builder.produced_chars:
                     first = first if first is not None else self._clock() - began
