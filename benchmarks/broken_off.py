@@ -24,7 +24,7 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -207,7 +207,11 @@ def settled_books(url: str) -> dict[str, Any]:
 def run(calls: int, folder: Path, url: str) -> dict[str, Any]:
     sdk: dict[str, Any] = {"base_url": url, "api_key": "none"}
     ends, before, threads = Counter[str](), sockets(), threading.active_count()
-    settings = {"ledger": str(folder / "ledger.sqlite3"), "concurrency": IN_FLIGHT, "retries": 0}
+    settings: dict[str, Any] = {
+        "ledger": str(folder / "ledger.sqlite3"),
+        "concurrency": IN_FLIGHT,
+        "retries": 0,
+    }
     left: dict[str, Any] = {}
     began, cpu = time.monotonic(), time.process_time()
     with headway.Engine(base_url=url, **settings) as engine:
@@ -257,7 +261,7 @@ def _left_in(engine: Any) -> dict[str, int]:
     }
 
 
-def beside(ours: dict[str, int], charged: dict[str, float], books: dict[str, Any]) -> dict[str, Any]:
+def beside(ours: dict[str, int], charged: Mapping[Any, float], books: dict[str, Any]) -> dict[str, Any]:
     """Ours, theirs and the difference as a share."""
     pairs = {
         "attempts": (ours["attempts"], books["requests"]),

@@ -21,26 +21,25 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anthropic
 import httpx2
 from engine import calibration_ms
+from memory_api import EVENTS, MODEL, PROMPT, Memory
 from pacing import machine, origin
 from rows import Row
 
 import headway
 
-EVENTS = (10, 100, 1_000)
 MOST_CALL_US, MOST_EVENT_US = 80.0, 2.0
 AT_ONCE = 32
-MODEL = "claude-sonnet-4-5"
-PROMPT = "The river runs slow under the old bridge and nobody counts the boats that pass before noon. " * 3
 LONG = PROMPT * 150  # 42 kB, about ten thousand tokens
 FAR = "requests=1g/min,input_tokens=900g/min,output_tokens=900g/min"
 URL = "http://127.0.0.1:1"
@@ -49,89 +48,6 @@ URL = "http://127.0.0.1:1"
 def _asked(*, stream: bool, text: str = PROMPT) -> dict[str, Any]:
     messages = [{"role": "user", "content": text}]
     return {"model": MODEL, "max_tokens": 4_096, "messages": messages, "stream": stream}
-
-
-def _limit_headers() -> list[tuple[str, str]]:
-    names = [("request-id", "req_1"), ("anthropic-organization-id", "0")]
-    for unit, amount in (("requests", 10**9), ("input-tokens", 9 * 10**11), ("output-tokens", 9 * 10**11)):
-        names += [(f"anthropic-ratelimit-{unit}-{what}", str(amount)) for what in ("limit", "remaining")] + [
-            (f"anthropic-ratelimit-{unit}-reset", "2026-11-24T12:00:00Z")
-        ]
-    return names
-
-
-USAGE = {
-    "input_tokens": 70,
-    "cache_creation_input_tokens": 0,
-    "cache_read_input_tokens": 0,
-    "output_tokens": 200,
-    "service_tier": "standard",
-}
-MESSAGE = {
-    "id": "msg_1",
-    "type": "message",
-    "role": "assistant",
-    "model": MODEL,
-    "content": [{"type": "text", "text": PROMPT * 3}],
-    "stop_reason": "end_turn",
-    "stop_sequence": None,
-    "usage": USAGE,
-}
-WHOLE = json.dumps(MESSAGE).encode()
-
-
-def _events(count: int) -> list[bytes]:
-    """A stream in which `count` events carry text."""
-
-    def event(name: str, **fields: Any) -> bytes:
-        return f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n".encode()
-
-    start = MESSAGE | {"content": [], "stop_reason": None, "usage": USAGE | {"output_tokens": 1}}
-    delta = {"type": "text_delta", "text": " a few words"}
-    ended = {"stop_reason": "end_turn", "stop_sequence": None}
-    return [
-        event("message_start", message=start),
-        event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
-        *[event("content_block_delta", index=0, delta=delta)] * count,
-        event("content_block_stop", index=0),
-        event("message_delta", delta=ended, usage={"output_tokens": 4 * count}),
-        event("message_stop"),
-    ]
-
-
-class _Chunks(httpx2.SyncByteStream, httpx2.AsyncByteStream):
-    def __init__(self, chunks: list[bytes]) -> None:
-        self._chunks = chunks
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._chunks
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self._chunks:
-            yield chunk
-
-
-class Memory(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
-    """Answers at once: whole, or with so many events."""
-
-    def __init__(self) -> None:
-        self.events = 0
-        self._streams = {count: _events(count) for count in EVENTS}
-        self._limits = _limit_headers()
-
-    def handle_request(self, _request: httpx2.Request) -> httpx2.Response:
-        return self._answer()
-
-    async def handle_async_request(self, _request: httpx2.Request) -> httpx2.Response:
-        return self._answer()
-
-    def _answer(self) -> httpx2.Response:
-        if not self.events:
-            length = ("content-length", str(len(WHOLE)))
-            headers = [("content-type", "application/json"), length, *self._limits]
-            return httpx2.Response(200, headers=headers, stream=httpx2.ByteStream(WHOLE))
-        headers = [("content-type", "text/event-stream; charset=utf-8"), *self._limits]
-        return httpx2.Response(200, headers=headers, stream=_Chunks(self._streams[self.events]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +189,7 @@ def rows_of(found: dict[tuple[str, str, str], list[float]], beside: list[float])
                     "rounds": [round(each, 1) for each in more],
                 }
             )
-        slope = (added["1000 events"] - added["10 events"]) / (EVENTS[2] - EVENTS[0])
+        slope = statistics.linear_regression(EVENTS, [added[f"{count} events"] for count in EVENTS]).slope
         rows.append({"row": f"door, {kind}, an event, ledger {ledger}", "added_us": round(slope, 3)})
     return [row | {"calibration_ms": [round(each, 1) for each in beside]} for row in rows]
 
@@ -302,11 +218,12 @@ def loopback(rounds: int, usual: int) -> list[dict[str, Any]]:
         }
         for number in range(rounds + 1):
             for stream, (name, (sync, aio, used)) in itertools.product((False, True), clients.items()):
-                for kind, act in (
-                    ("threads", lambda calls, s=stream, c=sync: _on_threads(pool, c, s, calls)),
-                    ("tasks", lambda calls, s=stream, c=aio: loop.run_until_complete(_on_tasks(c, s, calls))),
-                ):
-                    result = cost_us(lambda _case, calls, act=act: act(calls), used, CASES[0], usual)
+                acts: dict[str, Run] = {
+                    "threads": partial(_on_threads, pool, sync, stream),
+                    "tasks": partial(_on_loop, loop, aio, stream),
+                }
+                for kind, act in acts.items():
+                    result = cost_us(act, used, CASES[0], usual)
                     if number:
                         found.setdefault((kind, name, "stream" if stream else "whole"), []).append(result)
         loop.run_until_complete(_close(aio for _, aio, _ in clients.values()))
@@ -330,7 +247,9 @@ def _small(stream: bool) -> dict[str, Any]:
     return {"model": MODEL, "max_tokens": 256, "messages": messages, "stream": stream}
 
 
-def _on_threads(pool: ThreadPoolExecutor, client: anthropic.Anthropic, stream: bool, calls: int) -> None:
+def _on_threads(
+    pool: ThreadPoolExecutor, client: anthropic.Anthropic, stream: bool, _case: Case, calls: int
+) -> None:
     def ask(_number: int) -> None:
         reply = client.messages.create(**_small(stream))
         if stream:
@@ -339,6 +258,16 @@ def _on_threads(pool: ThreadPoolExecutor, client: anthropic.Anthropic, stream: b
 
     for _ in pool.map(ask, range(calls)):
         pass
+
+
+def _on_loop(
+    loop: asyncio.AbstractEventLoop,
+    client: anthropic.AsyncAnthropic,
+    stream: bool,
+    _case: Case,
+    calls: int,
+) -> None:
+    loop.run_until_complete(_on_tasks(client, stream, calls))
 
 
 async def _on_tasks(client: anthropic.AsyncAnthropic, stream: bool, calls: int) -> None:

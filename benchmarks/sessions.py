@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 import subprocess
@@ -120,16 +121,17 @@ class Play:
     def __init__(self, client: anthropic.AsyncAnthropic, seed: int, marks: int, until: float) -> None:
         self._client, self._marks, self._until = client, marks, until
         self._random = random.Random(seed)
-        self._contexts = recorded(DATA)
-        self._random.shuffle(self._contexts)
+        contexts = recorded(DATA)
+        self._random.shuffle(contexts)
+        self._contexts = itertools.cycle(contexts)
         self.ends = Counter[str]()
         self.sessions = 0
 
     async def one_after_the_other(self) -> None:
-        while self._contexts and time.monotonic() < self._until:
+        while time.monotonic() < self._until:
             self.sessions += 1
             with headway.session(f"session {self.sessions}"):
-                await self._session(self._contexts.pop(), Conversation(self._random, self._marks))
+                await self._session(next(self._contexts), Conversation(self._random, self._marks))
 
     async def _session(self, turns: list[Turn], conversation: Conversation) -> None:
         await asyncio.sleep(20.0 * self._random.random())  # not all at the same moment
@@ -178,7 +180,7 @@ async def client_of(way: str, url: str, told: str) -> AsyncIterator[tuple[anthro
         ) as client:
             yield client, None
         return
-    settings = {"limits": told} if told else {}
+    settings: dict[str, Any] = {"limits": told} if told else {}
     with headway.Engine(base_url=url, ledger="none", **settings) as engine:
         async with anthropic.AsyncAnthropic(**sdk, http_client=headway.async_client(engine=engine)) as client:
             yield client, engine
