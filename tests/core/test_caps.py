@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from headway.core.budget import Budget
 from headway.core.call import Cap, Unit
 from headway.core.caps import Caps, Held, Take, settle
-from headway.errors import BudgetExceeded, ConfigError
+from headway.errors import BudgetExceeded, ConfigError, LedgerError
 from world import a_call
 
 DOLLAR = 10**9
@@ -281,6 +281,21 @@ def test_a_call_in_line_whose_budget_was_forgotten_meets_it_again() -> None:
     caps.forget(cap)
     assert caps.refusal(call, Take(6, None)) is not None
     assert caps.refusal(call, Take(5, None)) is None
+
+
+def test_a_budget_that_cannot_be_recalled_any_more_counts_as_used_up() -> None:
+    def fails(cap: Cap) -> Budget:
+        raise LedgerError("gone")
+
+    caps, cap = Caps(), Cap("b", Unit.TOKENS, 100)
+    call = a_call(caps=(cap,))
+    caps.see(call)
+    caps.forget(cap)
+    caps.recall = fails
+    assert caps.is_used_up(call)
+    assert caps.refusal(call, Take(1, None)) is not None
+    with pytest.raises(LedgerError):
+        caps.see(call)
 
 
 def test_a_soft_budget_of_money_needs_no_price() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from headway.core.budget import Budget
 from headway.core.call import Call, Cap, Unit
-from headway.errors import BudgetExceeded, ConfigError
+from headway.errors import BudgetExceeded, ConfigError, HeadwayError
 
 NAMED = 3  # models that a refusal names
 _WORDS = {Unit.USD: "usd", Unit.TOKENS: "tokens", Unit.REQUESTS: "requests"}
@@ -72,6 +72,17 @@ class Caps:
             self.budgets[cap.name, cap.unit] = budget
         return budget
 
+    def _of(self, cap: Cap) -> Budget:
+        """The budget of a call in line. One that was forgotten and cannot be recalled counts as used up: who raised here
+        would hold up all others."""
+        budget = self.budgets.get((cap.name, cap.unit))
+        if budget is None:
+            try:
+                budget = self.meet(cap)
+            except HeadwayError:
+                budget = Budget(cap.amount, cap.amount, name=cap.name, unit=cap.unit)
+        return budget
+
     def forget(self, cap: Cap) -> bool:
         """Forget a budget that can be recalled. False: calls in flight hold some of it."""
         budget = self.budgets.get((cap.name, cap.unit))
@@ -83,7 +94,7 @@ class Caps:
     def is_used_up(self, call: Call) -> bool:
         """Whether a budget of this call has nothing left: then it need not stand in line to be refused."""
         for cap in call.caps:
-            budget = self.budgets.get((cap.name, cap.unit)) or self.meet(cap)
+            budget = self._of(cap)
             budget.look(self.at_ns)
             if budget.spent >= budget.cap and not budget.soft:
                 return True
@@ -91,12 +102,12 @@ class Caps:
 
     def counts_money(self, call: Call) -> bool:
         """Whether this call must have a price."""
-        return any(cap.unit is Unit.USD and not self.meet(cap).soft for cap in call.caps)
+        return any(cap.unit is Unit.USD and not self._of(cap).soft for cap in call.caps)
 
     def refusal(self, call: Call, take: Take) -> BudgetExceeded | None:
         """Why this call may not go now, by the first of its caps that has no room for it; None: it may."""
         for cap in call.caps:
-            budget = self.budgets.get((cap.name, cap.unit)) or self.meet(cap)
+            budget = self._of(cap)
             budget.look(self.at_ns)
             if budget.soft:
                 continue
@@ -111,7 +122,7 @@ class Caps:
         """The call goes. Returns what is to be settled."""
         held = []
         for cap in call.caps:
-            budget, amount = self.meet(cap), take.of(cap.unit) or 0
+            budget, amount = self._of(cap), take.of(cap.unit) or 0
             budget.hold(amount)
             held.append((budget, amount))
         return held

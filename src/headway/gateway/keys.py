@@ -19,8 +19,9 @@ from hmac import compare_digest
 from pathlib import Path
 
 from headway.core.call import Class
-from headway.errors import ConfigError
+from headway.errors import ConfigError, InputError
 from headway.gateway.keyfile import Stored, read_keys
+from headway.gateway.period import parse_plan
 
 _LETTERS = string.ascii_letters + string.digits
 _RANDOM = 32  # letters of 62: 190 bits
@@ -31,8 +32,9 @@ _log = logging.getLogger("headway")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What one virtual key may do. `id` is its name. `models` are glob patterns (none: all models), `budgets` as written
-    ("20usd/day"), `expires_ns` is wall time, `most_in_flight` counts calls (None: as the limits allow)."""
+    """What one virtual key may do. `id` is its name. `models` are glob patterns (none: all models). `budgets` are those of
+    its tenant, as written on any of its keys ("20usd/day"). `expires_ns` is wall time, `most_in_flight` counts calls (None:
+    as the limits allow)."""
 
     id: str
     tenant: str
@@ -72,7 +74,7 @@ class Keys:
     def __init__(self, path: Path | None, clock: Callable[[], int] = time.time_ns) -> None:
         self._path = path
         self._clock = clock
-        self._known: dict[bytes, _Known] = {} if path is None else _index(read_keys(path))
+        self._known: dict[bytes, _Known] = {} if path is None else _index(path)
 
     def find(self, presented: str | bytes) -> Key | None:
         """Whose this is; None for an unknown, expired or revoked one.
@@ -103,7 +105,7 @@ class Keys:
         if self._path is None:
             return
         try:
-            self._known = _index(read_keys(self._path))
+            self._known = _index(self._path)
         except ConfigError as error:
             _log.error("the keys stay as they were: %s", error)
 
@@ -114,11 +116,25 @@ def new_secret(name: str) -> tuple[str, str]:
     return secret, sha256(secret.encode()).hexdigest()
 
 
-def _index(stored: list[Stored]) -> dict[bytes, _Known]:
-    return {each.name.encode(): _known(each) for each in stored if each.revoked is None}
+def _index(path: Path) -> dict[bytes, _Known]:
+    stored = [each for each in read_keys(path) if each.revoked is None]
+    of_tenants: dict[str, dict[str, None]] = {}
+    for each in stored:
+        of_tenants.setdefault(each.tenant, {}).update(dict.fromkeys(each.budgets))
+        for budget in each.budgets:
+            _check(path, each.name, budget)
+    budgets = {tenant: tuple(written) for tenant, written in of_tenants.items()}
+    return {each.name.encode(): _known(each, budgets[each.tenant]) for each in stored}
 
 
-def _known(stored: Stored) -> _Known:
+def _check(path: Path, name: str, budget: str) -> None:
+    try:
+        parse_plan(budget)
+    except InputError as error:
+        raise ConfigError(f"{path}: key {name}: {error}", hint=error.hint) from None
+
+
+def _known(stored: Stored, budgets: tuple[str, ...]) -> _Known:
     expires_ns = None if stored.expires is None else _ns(stored.expires)
     key = Key(
         id=stored.name,
@@ -126,7 +142,7 @@ def _known(stored: Stored) -> _Known:
         class_=stored.class_,
         weight=stored.weight,
         models=stored.models,
-        budgets=stored.budgets,
+        budgets=budgets,
         expires_ns=expires_ns,
         most_in_flight=stored.max_in_flight,
     )

@@ -1,0 +1,220 @@
+"""The budgets of a call at the gateway, as caps that the engine keeps: held before it is sent, settled after.
+
+What was spent before this process began is read from the ledger when a budget is first met. A budget whose period is over
+is forgotten; so is one that nobody has used for long, where there are many, for the ledger remembers it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+
+from headway.core.budget import Budget
+from headway.core.call import Cap
+from headway.core.rolling import PIECES, RollingBudget
+from headway.gateway.keys import Key
+from headway.gateway.period import Period, Plan, Rolling, parse_plan, span_at
+from headway.gateway.spent import Spent
+from headway.ledger.sqlite import SqliteLedger
+from headway.runtime import Engine
+
+KEPT = 10_000  # budgets that may be recalled, beside those in use; names of sessions come from outside
+_LOOKED_AT = 4  # old budgets, for each new one
+_PLAIN = re.compile(r"[\w.@:/+-][\w.@:/+ -]*")
+_NEVER_NS = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How much of a budget is used, in the units of `Cap`. `clears_ns` is wall time; None: never, or when calls end."""
+
+    name: str
+    unit: str
+    used: int
+    held: int
+    cap: int
+    soft: bool
+    clears_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant(Cap):
+    """A cap, and all that is needed to read what was spent of it before."""
+
+    period: Period
+    soft: bool
+    whose: tuple[tuple[str, str], ...]
+    start_ns: int
+    end_ns: int | None
+
+
+class _Group:
+    """One plan of one tenant: a budget for all its calls, or one for each session, job or model of it."""
+
+    __slots__ = ("open", "plan", "tenant")
+
+    def __init__(self, tenant: str, plan: Plan) -> None:
+        self.tenant = tenant
+        self.plan = plan
+        self.open: dict[tuple[str, ...], _Open] = {}
+
+    def grant(self, values: tuple[str, ...], at_ns: int) -> _Grant:
+        """The cap of the period that this moment is in."""
+        plan, span = self.plan, span_at(self.plan.period, at_ns)
+        whose = (("tenant", self.tenant), *zip(plan.per, values, strict=True))
+        words = [f"{name} {_shown(value)}" for name, value in whose]
+        name = ", ".join([*words, span.name]) + " (soft)" * plan.soft
+        return _Grant(name, plan.unit, plan.amount, plan.period, plan.soft, whose, span.start_ns, span.end_ns)
+
+
+class _Open:
+    """A budget in its present period. `is_fresh`: used since it was last looked at."""
+
+    __slots__ = ("end_ns", "grant", "group", "is_fresh", "start_ns", "values")
+
+    def __init__(self, group: _Group, values: tuple[str, ...], at_ns: int) -> None:
+        self.group = group
+        self.values = values
+        self.grant = group.grant(values, at_ns)
+        self.start_ns = self.grant.start_ns
+        self.end_ns = _NEVER_NS if self.grant.end_ns is None else self.grant.end_ns
+        self.is_fresh = True
+
+
+class Budgets:
+    """Names the caps of calls, and tells the engine what was spent of them before. For the one event loop of a gateway.
+
+    What other processes spend meanwhile is not seen: one quota, one gateway. Where two budgets differ in nothing but
+    their amounts, the smaller one holds. `since_ns` is when this process began to spend (wall time).
+    """
+
+    def __init__(self, engine: Engine, *, kept: int = KEPT, since_ns: int | None = None) -> None:
+        self._engine = engine
+        self._ledger = engine.ledger if isinstance(engine.ledger, SqliteLedger) else None
+        self._spent = Spent(self._ledger.path if self._ledger else None)
+        self._kept = kept
+        self._since_ns = time.time_ns() if since_ns is None else since_ns
+        self._has_forgotten = False
+        self._tenants: dict[str, tuple[tuple[str, ...], list[_Group]]] = {}
+        self._all: deque[_Open] = deque()
+        self._at_ns = 0
+        engine.core.books.caps.recall = self._recall
+
+    def caps(self, key: Key, session: str, model: str, job: str, at_ns: int) -> tuple[Cap, ...]:
+        """What a call of this key draws on at this time (wall, ns since 1970 UTC)."""
+        known = self._tenants.get(key.tenant)
+        groups = known[1] if known is not None and known[0] == key.budgets else self._plan(key)
+        self._at_ns = at_ns
+        found = []
+        for group in groups:
+            per = group.plan.per
+            values = _values(per, session, job, model) if per else ()
+            there = group.open.get(values)
+            if there is None or not there.start_ns <= at_ns < there.end_ns:
+                there = group.open[values] = _Open(group, values, at_ns)
+                self._all.append(there)
+            there.is_fresh = True
+            found.append(there.grant)
+        return tuple(found)
+
+    def warm(self, keys: tuple[Key, ...], at_ns: int) -> None:
+        """Read what was spent before any call comes, for it takes long in a large ledger. Raises LedgerError."""
+        meet = self._engine.core.books.caps.meet
+        for key in keys:
+            for cap in self.caps(key, "", "", "", at_ns):
+                if isinstance(cap, _Grant) and len(cap.whose) == 1:
+                    self._engine.turnstile.look(partial(meet, cap))
+
+    def clears_ns(self, cap: Cap, at_ns: int) -> int | None:
+        """When a cap that is used up has room again, wall time. None: never, or as soon as calls in flight end."""
+        budget = self._engine.core.books.caps.budgets.get((cap.name, cap.unit))
+        if isinstance(budget, RollingBudget):
+            clears = self._engine.turnstile.look(budget.clears_ns)
+            return None if clears is None else max(clears, at_ns)
+        return cap.end_ns if isinstance(cap, _Grant) else None
+
+    def levels(self, at_ns: int) -> tuple[Level, ...]:
+        """All budgets that are in use at this time, by name."""
+        return self._engine.turnstile.look(lambda: self._levels(at_ns))
+
+    def close(self) -> None:
+        """Close the ledger's file for reading."""
+        self._spent.close()
+
+    def _levels(self, at_ns: int) -> tuple[Level, ...]:
+        budgets, found = self._engine.core.books.caps.budgets, {}
+        for there in self._all:
+            cap = there.grant
+            budget = budgets.get((cap.name, cap.unit))
+            if budget is None or not there.start_ns <= at_ns < there.end_ns:
+                continue
+            budget.look(at_ns)
+            clears = budget.clears_ns() if isinstance(budget, RollingBudget) else cap.end_ns
+            found[cap.name, cap.unit.value] = Level(
+                cap.name, cap.unit.value, budget.spent, budget.held, budget.cap, budget.soft, clears
+            )
+        return tuple(level for _, level in sorted(found.items()))
+
+    def _plan(self, key: Key) -> list[_Group]:
+        """The budgets of a tenant are new, or others than they were. Those that stay go on as they are."""
+        least: dict[tuple[object, ...], Plan] = {}
+        for plan in map(parse_plan, key.budgets):
+            kind = (plan.unit, plan.period, plan.per, plan.soft)
+            if kind not in least or plan.amount < least[kind].amount:
+                least[kind] = plan
+        groups = [_Group(key.tenant, plan) for plan in least.values()]
+        self._tenants[key.tenant] = (key.budgets, groups)
+        return groups
+
+    def _recall(self, cap: Cap) -> Budget:
+        """A budget at first sight, or after it was forgotten. Called under the lock of the engine."""
+        if not isinstance(cap, _Grant):
+            return Budget(cap.amount, name=cap.name, unit=cap.unit)
+        self._tidy()
+        whose = dict(cap.whose)
+        if isinstance(cap.period, Rolling):
+            window_ns = cap.period.seconds * 10**9
+            begin, width = self._at_ns - window_ns, window_ns // PIECES
+            pieces = self._spent.pieces(cap.unit, whose, begin, width)
+            return RollingBudget(cap.amount, window_ns, pieces, name=cap.name, unit=cap.unit, soft=cap.soft)
+        spent = 0
+        if self._has_forgotten or cap.start_ns < self._since_ns:
+            spent = self._spent.amount(cap.unit, whose, cap.start_ns, cap.end_ns)
+        return Budget(cap.amount, spent, name=cap.name, unit=cap.unit, soft=cap.soft)
+
+    def _tidy(self) -> None:
+        """Look at some of the oldest, and forget what is over or was not used since the last look.
+
+        Two looks are far more apart than the ledger is behind.
+        """
+        for _ in range(min(_LOOKED_AT, len(self._all))):
+            there = self._all.popleft()
+            if not self._may_go(there) or not self._engine.core.books.caps.forget(there.grant):
+                there.is_fresh = False
+                self._all.append(there)
+                continue
+            if there.group.open.get(there.values) is there:
+                del there.group.open[there.values]
+
+    def _may_go(self, there: _Open) -> bool:
+        if there.end_ns <= self._at_ns:
+            return True
+        if there.is_fresh or len(self._all) < self._kept or self._ledger is None or self._ledger.problem:
+            return False
+        self._has_forgotten = True
+        return True
+
+
+def _values(per: tuple[str, ...], session: str, job: str, model: str) -> tuple[str, ...]:
+    if len(per) == 1:
+        return (session if per[0] == "session" else job if per[0] == "job" else model,)
+    named = {"session": session, "job": job, "model": model}
+    return tuple([named[each] for each in per])
+
+
+def _shown(value: str) -> str:
+    """So that no name can be taken for two names, nor for none."""
+    return value if _PLAIN.fullmatch(value) else repr(value) if value else "(none)"
