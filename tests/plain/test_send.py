@@ -115,6 +115,12 @@ def test_a_model_of_unknown_price_has_no_cost_rather_than_none_at_all(ask: Ask, 
     assert (answer.cost_nanousd, answer.cost_usd) == (None, None)
 
 
+def test_a_reply_that_does_not_say_what_it_took_has_no_cost(ask: Ask, script: Put) -> None:
+    script(lambda _: [http({key: value for key, value in message().items() if key != "usage"})])
+    answer = ask()
+    assert (answer.text, answer.model, answer.cost_nanousd) == ("Hello there", MODEL, None)
+
+
 def test_what_failed_on_the_way_is_tried_again_and_counted(ask: Ask, script: Put, provider: Provider) -> None:
     script(lambda request: [error("overloaded_error", 529)] if request.number == 0 else [http(message())])
     answer = ask()

@@ -36,8 +36,8 @@ _UNSENT = (
 class Answer:
     """What came back. `str(answer)` is its text.
 
-    `cost_nanousd` is None for a model of unknown price. `waited_s` is what it stood in line and between tries, `attempts`
-    how often it was sent. `message` is all that the API said, as it said it.
+    `cost_nanousd` is None where price or usage are not known. `waited_s` is how long it was not under way: in line and
+    between tries; `attempts` how often it was sent. `message` is all that the API said, as it said it.
     """
 
     text: str
@@ -118,13 +118,15 @@ class Asked:
             problem = Problem(Fault.FAILED, MALFORMED_REPLY, "the reply is no message", response.status_code)
         if problem is not None:
             raise self._error(problem, trips)
+        prices = self.engine.prices
+        cost = None if usage is None else prices.cost(self.model, usage, time.time_ns()).nanousd
         usage = usage or Usage(model=str(message.get("model", self.model)))
         return Answer(
             text=_text(message),
             stop_reason=str(message.get("stop_reason") or ""),
             model=usage.model or self.model,
             usage=usage,
-            cost_nanousd=self.engine.prices.cost(self.model, usage, time.time_ns()).nanousd,
+            cost_nanousd=cost,
             waited_s=trips.waited_s,
             attempts=trips.attempts,
             request_id=headers.get("request-id"),
