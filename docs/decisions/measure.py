@@ -1,6 +1,6 @@
 """The measurements behind the decision notes, in virtual time, against the simulated provider of the tests.
 
-    python docs/decisions/measure.py [NUMBER ...]      decisions 1 2 3 4 6 7; without numbers: all
+    python docs/decisions/measure.py [NUMBER ...]      decisions 1 2 3 4 6 7 8; without numbers: all
 
 Each line is the median of five seeds: time until the last call was let in, by its lower bound, and refused attempts by
 calls. Alternatives are small changes of the engine's parts, made here. About half a minute of CPU time.
@@ -21,12 +21,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
+from headway.core import engine as core_engine
 from headway.core.bucket import Bucket
 from headway.core.budget import Budget
 from headway.core.call import Call, Unit, Usage
 from headway.core.engine import Engine
 from headway.core.limit import Limit
 from headway.core.meter import Hold, Mark, OutputMeter, StartMeter
+from headway.core.pool import Pool
 from headway.drivers.virtual import VirtualDriver
 from headway.jobs.order import Cell, Kind, Order
 from headway.stores import memory
@@ -313,6 +315,58 @@ def streaming_by_default() -> None:
                 show(name, (run(USUAL, work, seed, told=told) for seed, work in works))
 
 
+class AllAtOnce(Pool):
+    """Holds nothing back while the limits are not known."""
+
+    def closed_for(self, now: float) -> tuple[str, float]:
+        self.taught = True
+        self.ceiling.adaptive = None
+        return super().closed_for(now)
+
+
+class FourAtOnce(Pool):
+    """Grows from four calls in flight while the limits are not known."""
+
+    def closed_for(self, now: float) -> tuple[str, float]:
+        self.taught = True
+        return super().closed_for(now)
+
+
+@contextmanager
+def start(kind: type[Pool]) -> Any:
+    """A pool of which nothing is known starts as `kind` does."""
+    before, core_engine.Pool = core_engine.Pool, kind  # type: ignore[misc]  # an experiment
+    try:
+        yield
+    finally:
+        core_engine.Pool = before  # type: ignore[misc]  # an experiment
+
+
+def the_first_goes_alone() -> None:
+    lowest = (
+        Limit(Unit.REQUESTS, 50.0),
+        Limit(Unit.INPUT_TOKENS, 30_000.0),
+        Limit(Unit.OUTPUT_TOKENS, 8_000.0),
+    )
+    ways: dict[str, tuple[type[Pool], tuple[Limit, ...]]] = {
+        "all at once": (AllAtOnce, ()),
+        "four at once, then more": (FourAtOnce, ()),
+        "as in the lowest published tier": (Pool, lowest),
+        "one, then the rest": (Pool, ()),
+    }
+    for what, rules in (
+        ("600 requests a minute", USUAL),
+        ("50 requests a minute", Rules(requests=50.0, input_tokens=30_000.0, output_tokens=8_000.0)),
+        ("20 requests a minute", Rules(requests=20.0, input_tokens=12_000.0, output_tokens=3_200.0)),
+    ):
+        for stream in (True, False):
+            sys.stdout.write(f" 64 calls at once, {what}, {'streamed' if stream else 'whole'} replies\n")
+            for name, (kind, told) in ways.items():
+                with start(kind):
+                    works = [(seed, job("short", 64, seed=seed, stream=stream)) for seed in SEEDS]
+                    show(name, (run(rules, work, seed, told=told) for seed, work in works))
+
+
 MEASUREMENTS = {
     "1": output_metered_twice,
     "2": reserved_or_produced,
@@ -320,6 +374,7 @@ MEASUREMENTS = {
     "4": order_of_a_job,
     "6": worst_case_holds,
     "7": streaming_by_default,
+    "8": the_first_goes_alone,
 }
 
 if __name__ == "__main__":

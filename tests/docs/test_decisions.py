@@ -32,3 +32,17 @@ def test_the_stratified_order_is_no_slower_than_chance_and_much_faster_than_the_
     file, chance, stratified = (float(ratio) for ratio in re.findall(r"([\d.]+) x bound", said))
     assert stratified <= chance + 0.02
     assert file > 1.3 * stratified
+
+
+def test_only_a_careful_start_is_never_refused(tmp_path: Path) -> None:
+    said = measured("8", tmp_path)
+    by_name: dict[str, list[float]] = {}
+    for name, refused in re.findall(
+        r"^  (\S.*?) +[\d.]+ x bound +([\d.]+)% refused", said, flags=re.MULTILINE
+    ):
+        by_name.setdefault(name, []).append(float(refused))
+    assert len(by_name) == 4
+    assert max(by_name["one, then the rest"]) == 0.0
+    assert max(by_name["as in the lowest published tier"]) == 0.0
+    assert max(by_name["four at once, then more"]) > 1.0
+    assert min(by_name["all at once"]) > 15.0
