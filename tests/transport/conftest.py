@@ -86,6 +86,7 @@ class Ours:
         for pool in self.engine.core.pools.values():
             assert len(pool.line) == 0
         assert not self.engine.turnstile._slots
+        assert not self.engine.turnstile._held
 
 
 @pytest.fixture

@@ -205,6 +205,11 @@ async def forget_it_in_a_ring(sdk: Any) -> None:
     ring.append(ring)
 
 
+async def forget_it_unread_in_a_ring(sdk: Any) -> None:
+    ring: list[Any] = [await done(sdk.messages.create(**hello(), stream=True))]
+    ring.append(ring)
+
+
 async def raise_inside(sdk: Any) -> None:
     async def fail() -> None:
         async with opened(sdk.messages.stream(**hello())) as running:
@@ -252,6 +257,32 @@ def test_a_reply_that_is_not_read_to_its_end_leaves_nothing_behind(
     (row,) = ours.rows()
     assert (row["outcome"], row["estimated"], row["input_tokens"]) == ("cancelled", 1, 12)
     provider.until(lambda: provider.open_connections() == 0)
+
+
+@pytest.mark.parametrize(
+    "forget", [forget_it_in_a_ring, forget_it_unread_in_a_ring], ids=lambda forget: forget.__name__
+)
+def test_the_collector_may_run_while_the_engine_is_locked(
+    flavour: Flavour,
+    forget: Scene,
+    slowly: Callable[..., tuple[Slowly, Provider]],
+    ours: Ours,
+    engine: Engine,
+) -> None:
+    _, provider = slowly(*SOME)
+
+    async def play() -> None:
+        async with opened(flavour.sdk(provider.url, engine)) as sdk:
+            gc.disable()
+            try:
+                await forget(sdk)
+                engine.turnstile.look(gc.collect)
+            finally:
+                gc.enable()
+            await until(lambda: engine.core.in_flight == 0)
+
+    flavour.run(play)
+    assert ours.outcomes() == ["cancelled"]
 
 
 def test_a_reply_that_was_there_to_its_end_counts_as_read(

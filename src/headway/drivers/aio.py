@@ -155,6 +155,7 @@ class AioDriver:
         return self._turnstile.received(slot)
 
     async def _send(self, running: Flow, ticket: Ticket) -> Sent | None:
+        self._turnstile.hold(running)
         try:
             reply = await self._sender.send(ticket, Watch(self._turnstile, ticket, running))
         except GeneratorExit:
@@ -163,4 +164,7 @@ class AioDriver:
         except BaseException as error:
             self._turnstile.wind_up(running, error)
             raise
-        return None if reply is None else Sent(reply, self._turnstile.clock(), random())
+        if reply is None:
+            return None  # held until the caller has read it
+        self._turnstile.release(running)
+        return Sent(reply, self._turnstile.clock(), random())

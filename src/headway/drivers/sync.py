@@ -108,9 +108,13 @@ class SyncDriver:
         return self._turnstile.received(slot)
 
     def _send(self, running: Flow, ticket: Ticket) -> Sent | None:
+        self._turnstile.hold(running)
         try:
             reply = self._sender.send(ticket, Watch(self._turnstile, ticket, running))
         except BaseException as error:
             self._turnstile.wind_up(running, error)
             raise
-        return None if reply is None else Sent(reply, self._turnstile.clock(), random())
+        if reply is None:
+            return None  # held until the caller has read it
+        self._turnstile.release(running)
+        return Sent(reply, self._turnstile.clock(), random())

@@ -70,6 +70,7 @@ class Turnstile:
         self._wall = wall
         self._slots: dict[int, Slot] = {}
         self._late: deque[Callable[[], None]] = deque()
+        self._held: set[Flow] = set()
 
     def join(self, call: Call, number: int, bell: Bell) -> Slot:
         """Stand in line."""
@@ -83,6 +84,7 @@ class Turnstile:
                 pool = self.engine.pools[name]
                 wait_s = max(pool.clears_at - self.clock(), 0.0)
                 waiting = Waiting(call, pool.waits_for, pool.level, wait_s, len(pool.line) - 1)
+        self._catch_up()
         if waiting is not None:
             self._say(waiting)
         return slot
@@ -92,6 +94,7 @@ class Turnstile:
         with self._lock:
             if slot.answer is None:
                 self._pump(slot.place.call.identity.pool or "")
+        self._catch_up()
 
     def leave(self, slot: Slot) -> None:
         """The caller is gone. What it may have been given meanwhile is given back, as never sent."""
@@ -138,8 +141,18 @@ class Turnstile:
             case Record(Entry() as entry):
                 self._ledger.close(entry)
 
+    def hold(self, running: Flow) -> None:
+        """Keep a flow until `release`, `wind_up` or `finish`. Whoever runs or reads it may become garbage, and the collector
+        would then end the flow, perhaps before anyone could let it settle."""
+        self._held.add(running)
+
+    def release(self, running: Flow) -> None:
+        """Its driver goes on with it."""
+        self._held.discard(running)
+
     def wind_up(self, running: Flow, error: BaseException) -> None:
         """Cancelled while sending: let the flow settle and record, and end it. The caller raises `error` on."""
+        self._held.discard(running)
         try:
             step: Step = running.throw(error)
             while True:
@@ -152,6 +165,7 @@ class Turnstile:
 
     def finish(self, running: Flow, reply: Reply) -> None:
         """A reply that its caller read has ended: let the flow settle and record, and end it."""
+        self._held.discard(running)
         try:
             step: Step = running.send(Sent(reply, self.clock(), 0.0))
             while True:
@@ -179,16 +193,21 @@ class Turnstile:
         """A reply has grown to `tokens` of output, by our own count."""
         with self._lock:
             self.engine.produced(ticket, tokens, self.clock())
+        self._catch_up()
 
     def look(self, at: Callable[[], T]) -> T:
         """Read something of the engine while nobody changes it."""
         with self._lock:
-            return at()
+            seen = at()
+        self._catch_up()
+        return seen
 
     def put_off(self) -> float:
         """A retry is wanted: by how many seconds more it must wait, so that an outage is not answered with load."""
         with self._lock:
-            return self.engine.retries.spend()
+            wait_s = self.engine.retries.spend()
+        self._catch_up()
+        return wait_s
 
     def later(self, action: Callable[[], None]) -> None:
         """Act from a destructor, which may run inside our own lock: at once if that is free, else when it comes free."""
@@ -196,6 +215,7 @@ class Turnstile:
         self._catch_up()
 
     def _catch_up(self) -> None:
+        """After each use of the lock: do what came up meanwhile in destructors, of this thread or another."""
         while self._late and self._lock.acquire(blocking=False):
             self._lock.release()
             try:
@@ -322,6 +342,6 @@ class Watch:
         self._turnstile.finish(running, reply)
 
     def drop(self, reply: Reply) -> None:
-        """`finish`, from a destructor."""
+        """`finish`, where a destructor may be the caller: never waits for the lock, which this very thread may hold."""
         if self._life:
             self._turnstile.later(lambda: self.finish(reply))

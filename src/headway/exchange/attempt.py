@@ -84,7 +84,7 @@ class Attempt:
         self._watch.finish(Reply(self._status, self._headers, usage=usage, total_s=took, delivered=True))
 
     def dropped(self) -> None:
-        """The caller forgot it; called by a destructor."""
+        """The same, where a destructor may be the caller: it never waits for a lock."""
         if not self._watch.is_over:
             self._engine.turnstile.later(self.downloaded)
 
@@ -165,12 +165,12 @@ class Streamed:
             cancelled=early,
         )
 
-    def finish(self, error: Exception | None = None, *, early: bool = False) -> None:
-        """The caller has read it to its end, or will read no more of it."""
+    def finish(self, error: Exception | None = None) -> None:
+        """The caller has read it to its end, or it broke off."""
         if not self._watch.is_over:
-            self._watch.finish(self.reply(error, early=early))
+            self._watch.finish(self.reply(error))
 
     def drop(self) -> None:
-        """The caller forgot it; called by a destructor."""
+        """The caller will read no more of it. A destructor may be what says so: this never waits for a lock."""
         if not self._watch.is_over:
             self._watch.drop(self.reply(early=True))

@@ -179,7 +179,7 @@ class _Body(httpx2.AsyncByteStream):
         self._streamed.finish()
 
     async def aclose(self) -> None:
-        self._streamed.finish(early=True)
+        self._streamed.drop()  # not `finish`: the collector closes generators of the SDK, and with them this
         await self._stream.aclose()
 
     def __del__(self) -> None:
@@ -201,7 +201,7 @@ class _Download(httpx2.AsyncByteStream):
             yield chunk
 
     async def aclose(self) -> None:
-        self._attempt.downloaded()
+        self._attempt.dropped()
         await self._stream.aclose()
 
     def __del__(self) -> None:

@@ -174,7 +174,7 @@ class _Body(httpx2.SyncByteStream):
         self._streamed.finish()
 
     def close(self) -> None:
-        self._streamed.finish(early=True)
+        self._streamed.drop()  # not `finish`: the collector closes generators of the SDK, and with them this
         self._stream.close()
 
     def __del__(self) -> None:
@@ -193,7 +193,7 @@ class _Download(httpx2.SyncByteStream):
         yield from self._chunks
 
     def close(self) -> None:
-        self._attempt.downloaded()
+        self._attempt.dropped()
         self._stream.close()
 
     def __del__(self) -> None:
