@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from headway.config import Config
@@ -15,7 +15,7 @@ from headway.errors import ConfigError, InputError
 from headway.ledger.price import Prices
 from headway.ledger.sqlite import NoLedger, SqliteLedger, default_path
 from headway.providers.anthropic import Anthropic
-from headway.providers.catalog import SURE, Catalog
+from headway.providers.catalog import SURE, Catalog, TierLimits
 from headway.stores.memory import MemoryStore
 from headway.wire.request import Origin
 
@@ -65,6 +65,7 @@ def build(config: Config, wall: Callable[[], int]) -> Parts:
     engine = Engine(
         MemoryStore(),
         limits=known_limits(config, catalog),
+        assumed=lambda pool: _limits(catalog.least(pool)),
         most_in_flight=config.concurrency,
         budget=budget,
         price=worst if budget else None,
@@ -113,7 +114,10 @@ def _check_base_url(base_url: str) -> None:
 
 
 def _published(catalog: Catalog, pool: str, tier: str | None) -> Sequence[Limit]:
-    found = catalog.tier(pool, tier) if tier else None
+    return _limits(catalog.tier(pool, tier) if tier else None)
+
+
+def _limits(found: TierLimits | None) -> Sequence[Limit]:
     if found is None:
         return ()
     amounts = (
@@ -121,4 +125,4 @@ def _published(catalog: Catalog, pool: str, tier: str | None) -> Sequence[Limit]
         (Unit.INPUT_TOKENS, found.input_tokens),
         (Unit.OUTPUT_TOKENS, found.output_tokens),
     )
-    return [replace(Limit(unit, amount), given=False) for unit, amount in amounts if amount]
+    return [Limit(unit, amount) for unit, amount in amounts if amount]

@@ -859,3 +859,21 @@ def test_who_stands_too_far_back_for_its_deadline_is_refused_on_joining() -> Non
     assert isinstance(refused[late], WouldWaitTooLong)
     assert 10.0 < refused[late].wait_s <= 31.0
     assert not patient.is_out
+
+
+def test_until_the_first_reply_calls_go_at_the_pace_that_is_assumed() -> None:
+    engine = Engine(MemoryStore(), assumed=lambda _pool: (Limit(Unit.REQUESTS, 60.0),))
+    for number in range(5):
+        engine.join(a_call(str(number)), 1, 0.0)
+    went = [len(engine.pump(POOL, now, 0).admitted) for now in (0.0, 0.5, 1.0, 1.5, 2.0)]
+    assert went == [1, 0, 1, 0, 1]
+    assert engine.pump(POOL, 2.25, 0).ask_again_s == pytest.approx(0.75)
+
+
+def test_the_first_reply_ends_what_was_assumed() -> None:
+    engine = Engine(MemoryStore(), assumed=lambda _pool: (Limit(Unit.REQUESTS, 60.0),))
+    first = engine.join(a_call("first"), 1, 0.0)
+    tickets = dict(engine.pump(POOL, 0.0, 0).admitted)
+    engine.headed(tickets[first], [Reading(Unit.REQUESTS, 6000.0, 5999.0)], 0.1, ok=True)
+    engine.join(a_call("second"), 1, 0.2)
+    assert len(engine.pump(POOL, 0.2, 0).admitted) == 1

@@ -46,8 +46,8 @@ _NOBODY = Pumped()
 
 
 class Engine:
-    """`limits` says what is known of a pool's limits from the start (nothing: learnt from the first reply), `lessons` what
-    an earlier run was taught about its buckets.
+    """`limits` says what is known of a pool's limits from the start (nothing: learnt from the first reply, and until then calls
+    go at the pace of what is `assumed`, or one alone), `lessons` what an earlier run was taught about its buckets.
 
     Nanodollars: `price` says what a call with so many input tokens costs at most, for the budget; `cost` what an attempt
     did cost, at `at_ns` (None: not known, then it counts as what it held); `expect` what a call of so many input and
@@ -59,6 +59,7 @@ class Engine:
         store: Store,
         *,
         limits: Callable[[str], Sequence[Limit]] = lambda _pool: (),
+        assumed: Callable[[str], Sequence[Limit]] = lambda _pool: (),
         lessons: Callable[[str], Mapping[Unit, Lesson]] = lambda _pool: {},
         most_in_flight: int | None = None,
         budget: Budget | None = None,
@@ -74,6 +75,7 @@ class Engine:
         self.retries = RetryBudget()
         self.pools: dict[str, Pool] = {}
         self._limits = limits
+        self._assumed = assumed
         self.lessons = lessons
         self._most = most_in_flight
         self.books = Books(budget, price, cost, expect)
@@ -98,6 +100,8 @@ class Engine:
                 pool.limits = self.store.limits(name)
                 pool.ceiling.adaptive = None
                 pool.taught = True
+            else:
+                pool.assumed = tuple(self._assumed(name))
         return pool
 
     def join(self, call: Call, number: int, now: float) -> Place:
@@ -363,6 +367,8 @@ class Engine:
     def _go(self, running: Running, now: float) -> None:
         ticket, pool = running.ticket, running.pool
         pool.ceiling.enter()
+        if not pool.taught:
+            pool.space(running.holds, now)
         pool.ramp.start(now)
         if ticket.number == 1:
             self.retries.earn()

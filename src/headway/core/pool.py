@@ -10,6 +10,7 @@ from headway.core.call import Unit
 from headway.core.ceiling import Ceiling
 from headway.core.limit import Limit
 from headway.core.line import Line, Place
+from headway.core.meter import Hold
 from headway.core.ramp import Ramp
 from headway.core.refusal import INFINITY, too_long
 from headway.errors import HeadwayError
@@ -26,6 +27,7 @@ class Pool:
     bound in all, in seconds.
 
     `taught` is whether a reply has shown the limits, or that it does not show them. `used` is what calls took.
+    `assumed` are limits to go by until it is taught, `opens_at` is when they let the next call go.
     `limits` are those that were known last. `newcomers` have joined since the last pump and name budgets, or when they must
     have left the line. `gap_s` is the time between two calls at this pace, as far as calls lately served tell.
     """
@@ -35,6 +37,8 @@ class Pool:
     line: Line = field(default_factory=Line)
     ramp: Ramp = field(default_factory=Ramp)
     taught: bool = False
+    assumed: tuple[Limit, ...] = ()
+    opens_at: float = 0.0
     waits_for: str = ""
     level: float = 0.0
     clears_at: float = 0.0
@@ -61,7 +65,9 @@ class Pool:
     def closed_for(self, now: float) -> tuple[str, float]:
         """What closes the pool as a whole, and for how many seconds; ("", 0.0): nothing."""
         if not self.taught and self.ceiling.in_flight:
-            return "the first reply, to learn the limits", INFINITY
+            wait_s = self.opens_at - now if self.assumed else INFINITY
+            if wait_s > 0.0:
+                return "the first reply, to learn the limits", wait_s
         wait_s = max(self.ceiling.wait(now), self.ramp.wait(now))
         return ("the provider's capacity", wait_s) if wait_s > 0.0 else _OPEN
 
@@ -74,6 +80,11 @@ class Pool:
         if end is None or (now < end and (wait_s == INFINITY or now + wait_s <= end)):
             return None, wait_s
         return too_long(limit or why, level, wait_s), 0.0
+
+    def space(self, holds: Mapping[Unit, Hold], now: float) -> None:
+        """A call goes although nothing is known yet: the next one as much later as the assumed limits refill."""
+        seconds = (holds[limit.unit].need / limit.rate for limit in self.assumed)
+        self.opens_at = max(self.opens_at, now) + max(seconds, default=0.0)
 
     def serve(self, seconds: float) -> None:
         """The front goes, and takes so many seconds of the limit it draws on most."""

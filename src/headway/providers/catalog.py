@@ -106,6 +106,11 @@ class Catalog:
             )
         return self._tiers[wanted].get(pool)
 
+    def least(self, pool: str) -> TierLimits | None:
+        """The lowest published limits of a pool, whoever has them: what is safe to go by until a reply shows more."""
+        found = [tiers[pool] for tiers in self._tiers.values() if pool in tiers]
+        return min(found, key=lambda limits: limits.requests, default=None)
+
     def nearest_model(self, model: str) -> str | None:
         """The known id that looks most like this one, for a suggestion."""
         near = get_close_matches(_plain(model), [facts.id for facts in self.models], n=1, cutoff=0.5)
