@@ -12,12 +12,14 @@ from rich.text import Text
 from headway import __version__
 from headway.cli.config import config
 from headway.cli.display import visible
+from headway.cli.doctor import doctor
 from headway.cli.emulate import emulate
 from headway.cli.keys import keys
 from headway.cli.run import run as run_job
 from headway.cli.run import with_profile
 from headway.cli.send import send
 from headway.cli.serve import serve
+from headway.cli.top import top
 from headway.cli.usage import usage
 from headway.errors import HeadwayError, MachineError
 
@@ -32,8 +34,10 @@ app = typer.Typer(
 app.command("run")(run_job)
 app.command("send")(send)
 app.command("serve")(serve)
+app.command("top")(top)
 app.command("usage")(usage)
 app.command("emulate")(emulate)
+app.command("doctor")(doctor)
 app.add_typer(config, name="config")
 app.add_typer(keys, name="keys")
 
