@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from headway.core.engine import Pumped
 from headway.core.retry import Again, GiveUp, Retry
 from headway.runtime import Engine
 from transport.flavours import FLAVOURS, Flavour
@@ -65,6 +66,17 @@ class Ours:
         self.engine = Engine(ledger=str(self.path), **settings)
         self.engine.retry = Soon(retries=1, refusals=1)
         return self.engine
+
+    def closed_gate(self) -> Callable[[], None]:
+        """Let nobody out of the line until what this returns is called."""
+        core, pump = self.engine.core, self.engine.core.pump
+        core.pump = lambda *_asked: Pumped([], [], None)  # type: ignore[method-assign] # as if every limit were used up
+
+        def let_go() -> None:
+            core.pump = pump  # type: ignore[method-assign] # as it was
+            self.engine.turnstile.look(lambda: [self.engine.turnstile._pump(name) for name in core.pools])
+
+        return let_go
 
     def rows(self) -> list[dict[str, Any]]:
         """What the ledger has, in the order of sending. Each attempt that was opened must be closed, once."""
