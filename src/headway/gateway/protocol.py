@@ -15,12 +15,20 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from headway.gateway.bounds import Bounds
 from headway.gateway.refusal import Denied, refusal
-from headway.gateway.wiring import Gone
 
 _log = logging.getLogger("headway")
 _REASONS = {400: b"Bad Request", 431: b"Request Header Fields Too Large", 408: b"Request Timeout"}
 _REASONS |= {503: b"Service Unavailable"}
+_WATCHED = frozenset({b"host", b"transfer-encoding", b"expect"})
+_UPGRADE = frozenset({b"connection", b"upgrade", b"http2-settings"})
+_AFTER_CLOSE = "Data after `Connection: close`"  # llhttp's word for it
 _DISCARD_S = 2.0  # how long what a refused client still sends is thrown away, so that it can read why
+
+_MALFORMED = Denied(400, "invalid_request_error", "The request is not in the form of HTTP/1.1.")
+
+
+class _Odd(Exception):
+    """A request that is refused although the parser would take it."""
 
 
 class Connection(HttpToolsProtocol):
@@ -41,6 +49,9 @@ class Connection(HttpToolsProtocol):
         self._received = 0
         self._stuck: tuple[int, float] | None = None
         self._leaves_at: float | None = None
+        self._is_deaf = False
+        self._method = b""
+        self._hosts = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
@@ -60,20 +71,31 @@ class Connection(HttpToolsProtocol):
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
-        if self._leaves_at is not None:
+        if self._is_deaf or self._leaves_at is not None:
             return
         self._unset_keepalive_if_required()
         self._grew = False
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(
-                Denied(400, "invalid_request_error", "The gateway speaks HTTP/1.1 and nothing else.")
-            )
-        except httptools.HttpParserError:
-            self._refuse(Denied(400, "invalid_request_error", "The request is malformed."))
+        except httptools.HttpParserUpgrade as stopped:
+            self._stay(data[stopped.args[0] :])
+        except httptools.HttpParserError as error:
+            if _AFTER_CLOSE in str(error):  # more requests after one that was to be the last
+                self._is_deaf = True
+            else:
+                self._refuse(_MALFORMED)
         else:
             self._bound(len(data))
+
+    def _stay(self, rest: bytes) -> None:
+        """Pass over the offer of another protocol, as some clients make with their first request."""
+        if self._method == b"CONNECT":
+            self._refuse(_MALFORMED)
+            return
+        lines = [self._method + b" " + self.url + b" HTTP/1.1"]
+        lines += [name + b": " + value for name, value in self.headers if name not in _UPGRADE]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     def _bound(self, size: int) -> None:
         if not (self._in_head or self._in_body):
@@ -87,20 +109,41 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["state"]["connection"] = self
-        self._in_head = True
+        self._in_head, self._hosts = True, 0
         self._since = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # else it is a trailer, which nobody asked for
-            super().on_header(name, value)
+        if not self._in_head:
+            return  # a trailer, which nobody asked for
+        name = name.lower()
+        if name in _WATCHED:
+            self._check(name, value)
+        self.headers.append((name, value))
+
+    def _check(self, name: bytes, value: bytes) -> None:
+        """What the parser lets pass. Raises _Odd."""
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"transfer-encoding" and (value.lower() != b"chunked" or self._is_chunked()):
+            raise _Odd
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+
+    def _is_chunked(self) -> bool:
+        return any(name == b"transfer-encoding" for name, _ in self.headers)
 
     def on_headers_complete(self) -> None:
         self._in_head, self._in_body, self._received = False, True, 0
         self._since = self.loop.time()
+        self._method, version = self.parser.get_method(), self.parser.get_http_version()
+        if not (version == "1.1" and self._hosts == 1) and not (
+            version == "1.0" and self._hosts <= 1 and not self._is_chunked()
+        ):
+            raise _Odd
         if self.parser.should_upgrade():
             return  # the parser stops after this
         if len(self.pipeline) >= self.bounds.pipelined:
-            raise Gone
+            raise _Odd
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

@@ -20,10 +20,18 @@ _TICK_S = 1.0
 
 
 async def serve(
-    gateway: Gateway, listener: socket.socket, stopped: asyncio.Event, *, tick_s: float = _TICK_S
+    gateway: Gateway,
+    listener: socket.socket,
+    stopped: asyncio.Event,
+    *,
+    tick_s: float = _TICK_S,
+    state: ServerState | None = None,
 ) -> None:
-    """Serve until `stopped` is set; then take no new connection, let calls end for a while, and break off the rest."""
-    state = ServerState()
+    """Serve until `stopped` is set; then take no new connection, let calls end for a while, and break off the rest.
+
+    Connections are looked at every `tick_s` seconds; `state` has them, for those who want to see them.
+    """
+    state = state or ServerState()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(_maker(gateway, state), sock=listener, backlog=_BACKLOG)
     tending = loop.create_task(_tend(state, tick_s))
