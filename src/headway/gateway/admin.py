@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from hmac import compare_digest
+from importlib.metadata import version
 from secrets import token_urlsafe
 from typing import Any, get_args
 
@@ -31,12 +33,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headway import __version__
 from headway.core.limit import parse_duration
 from headway.errors import ConfigError, HeadwayError, InputError, LimitError, MachineError
+from headway.gateway.budgets import Budgets
 from headway.gateway.keys import Keys
 from headway.gateway.metrics import Metrics
-from headway.gateway.state import look
+from headway.gateway.state import State, look
 from headway.gateway.tally import Tally
 from headway.ledger.report import By, usage
 from headway.ledger.sqlite import SqliteLedger
@@ -70,11 +72,12 @@ def admin_app(
     tally: Tally,
     metrics: Metrics,
     reload: Callable[[], object] | None = None,
+    budgets: Budgets | None = None,
     more: Callable[[], Any] | None = None,
 ) -> ASGIApp:
-    """The application. `reload` reads everything again that can be (default: the keys); `more` tells what else there is
-    to say of the gateway: anything that is JSON, or a dataclass."""
-    admin = _Admin(engine, keys, tally, metrics, reload or keys.reload, more)
+    """The application. `reload` reads everything again that can be (default: the keys); `budgets` knows when they clear;
+    `more` tells what else there is to say of the gateway: anything that is JSON, or a dataclass."""
+    admin = _Admin(engine, keys, tally, metrics, reload or keys.reload, budgets, more)
     routes = [
         Route("/headway/v1/state", admin.state),
         Route("/headway/v1/tenants", admin.tenants),
@@ -117,6 +120,7 @@ class _Admin:
         tally: Tally,
         metrics: Metrics,
         reload: Callable[[], object],
+        budgets: Budgets | None,
         more: Callable[[], Any] | None,
     ) -> None:
         self._engine = engine
@@ -124,13 +128,14 @@ class _Admin:
         self._tally = tally
         self._metrics = metrics
         self._reload = reload
+        self._budgets = budgets
         self._more = more
 
     async def state(self, _: Request) -> Response:
-        state, tally = look(self._engine), self._tally
+        state, tally = self._look(), self._tally
         now_ns = time.time_ns()
         answer = {
-            "version": __version__,
+            "version": version("headway"),
             "at_ns": now_ns,
             "uptime_s": (now_ns - tally.started_ns) / 1e9,
             "upstream": self._engine.config.base_url.rpartition("@")[2],
@@ -151,7 +156,7 @@ class _Admin:
         return _json({"tenants": self._tally.tenants()})
 
     async def budgets(self, _: Request) -> Response:
-        return _json({"budgets": look(self._engine).budgets})
+        return _json({"budgets": self._look().budgets})
 
     async def usage(self, request: Request) -> Response:
         ledger = self._engine.ledger
@@ -170,6 +175,14 @@ class _Admin:
     async def reload(self, _: Request) -> Response:
         await run_in_threadpool(self._reload)
         return _json({"keys": len(self._keys.all())})
+
+    def _look(self) -> State:
+        """The engine as it stands, with all that is known of its budgets."""
+        levels = () if self._budgets is None else self._budgets.levels(time.time_ns())
+        clears = {(level.name, level.unit): level.clears_ns for level in levels}
+        state = look(self._engine)
+        budgets = (replace(each, clears_ns=clears.get((each.budget, each.unit))) for each in state.budgets)
+        return replace(state, budgets=tuple(budgets))
 
     async def show_metrics(self, request: Request) -> Response:
         accept = request.headers.get("accept", "")

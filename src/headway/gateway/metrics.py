@@ -6,23 +6,26 @@ prometheus-client has them.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 
-from headway import __version__
 from headway.gateway.counts import OTHER, Counts, Names, Row, Spread, kind_of
-from headway.gateway.state import PoolState, State, look
+from headway.gateway.state import BudgetState, PoolState, State, look
 from headway.hooks import Hooks
 from headway.ledger.sqlite import SqliteLedger
 from headway.runtime import Engine
 
 _SCALE = 1e-9  # nanodollars to dollars
-BUDGETS = 100  # series of budgets at most: the fullest
+BUDGETS = 100  # that have series, at most
+_ENDLESS = re.compile(r"(?:^|, )(?:session|job) ")
+_PERIOD = re.compile(r"(?<=, )(hour|day|month) \d{4}-[\d-]+(?: \d\d:00)?")
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 Labels = tuple[str, ...]
 
@@ -148,9 +151,9 @@ class _Scrape:
             self._count()
         for pools in self._by_name():
             self._stand(*pools)
-        for budget in self._state.budgets[:BUDGETS]:
+        for name, budget in _of_few(self._state.budgets):
             scale = _SCALE if budget.unit == "usd" else 1.0
-            names = (budget.budget, budget.unit)
+            names = (name, budget.unit)
             for what, amount in (("used", budget.spent), ("held", budget.held), ("cap", budget.cap)):
                 self._show(f"headway_budget_{what}", names, amount * scale)
         ledger = self._engine.ledger
@@ -159,7 +162,7 @@ class _Scrape:
             "headway_ledger_dropped_total", (), ledger.dropped if isinstance(ledger, SqliteLedger) else 0
         )
         self._show("headway_start_time_seconds", (), self._started_ns * 1e-9)
-        self._show("headway_build_info", (__version__,), 1)
+        self._show("headway_build_info", (version("headway"),), 1)
         yield from self._families.values()
 
     def _show(self, name: str, labels: Labels, value: float) -> None:
@@ -238,6 +241,16 @@ def _family(metric: Metric) -> Family:
     if metric.kind == "gauge":
         return GaugeMetricFamily(metric.name, metric.says, labels=metric.labels)
     return HistogramMetricFamily(metric.name, metric.says, labels=metric.labels)
+
+
+def _of_few(budgets: Sequence[BudgetState]) -> list[tuple[str, BudgetState]]:
+    """The budgets that have series: not those of sessions and jobs, whose names have no end. A period is named by its kind,
+    and the latest counts, so that the series of a daily budget goes on from day to day."""
+    found: dict[tuple[str, str], BudgetState] = {}
+    for budget in sorted(budgets, key=lambda each: each.budget):
+        if _ENDLESS.search(budget.budget) is None:
+            found[_PERIOD.sub(r"\1", budget.budget), budget.unit] = budget
+    return [(name, budget) for (name, _), budget in list(found.items())[:BUDGETS]]
 
 
 def _all(names: Names) -> Labels:

@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from headway.gateway.admin import admin_app
+from headway.gateway.budgets import Budgets
 from headway.gateway.keys import Keys
 from headway.gateway.logs import Style, open_log
 from headway.gateway.metrics import Metrics
@@ -60,10 +61,13 @@ class Operations:
         keys: Keys,
         token: str,
         *,
+        budgets: Budgets | None = None,
         more: Callable[[], Any] | None = None,
     ) -> AsyncIterator[None]:
         """Serve the admin API on a socket that listens, for as long as the block runs. See `admin_app`."""
-        app = admin_app(engine, keys, token, tally=self.tally, metrics=self.metrics, more=more)
+        app = admin_app(
+            engine, keys, token, tally=self.tally, metrics=self.metrics, budgets=budgets, more=more
+        )
         state = ServerState()
         loop = asyncio.get_running_loop()
         server = await loop.create_server(_maker(app, state), sock=listener)

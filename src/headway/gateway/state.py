@@ -56,7 +56,10 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """A budget: so much of `cap` is `spent`, and `held` by `in_flight` calls. Nanodollars, tokens or requests."""
+    """A budget: so much of `cap` is `spent`, and `held` by `in_flight` calls. Nanodollars, tokens or requests.
+
+    A `soft` one refuses nothing. `clears_ns` is when it has room again if it is used up, wall time (None: not known here).
+    """
 
     budget: str
     unit: str
@@ -64,6 +67,8 @@ class BudgetState:
     spent: int
     held: int
     in_flight: int
+    soft: bool = False
+    clears_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,13 @@ def _budgets(core: Core) -> tuple[BudgetState, ...]:
     )
     return tuple(
         BudgetState(
-            each.name or "all calls", each.unit.value, each.cap, each.spent, each.held, each.in_flight
+            each.name or "all calls",
+            each.unit.value,
+            each.cap,
+            each.spent,
+            each.held,
+            each.in_flight,
+            each.soft,
         )
         for each in (*own, *named)
     )
