@@ -27,6 +27,11 @@ _OF_CLIENTS = (
     "timeout",
 )
 
+_NO_PICKLE = (
+    "a client of headway holds connections and a shared engine, and cannot be pickled: make it in the process that uses "
+    "it, with headway.client() or headway.async_client()"
+)
+
 
 def client(
     *,
@@ -47,12 +52,12 @@ def client(
     connections, clients, settings = _sorted(settings)
     ours = _engine(engine, hooks, settings)
     if transport is not None:
-        return httpx2.Client(transport=Transport(transport, engine=ours), **clients)
+        return _Client(transport=Transport(transport, engine=ours), **clients)
     mounts = {
         pattern: None if proxy is None else Transport(make=partial(plain, proxy, **connections), engine=ours)
         for pattern, proxy in _proxies(connections).items()
     }
-    return httpx2.Client(
+    return _Client(
         transport=Transport(make=partial(plain, **connections), engine=ours), mounts=mounts, **clients
     )
 
@@ -68,18 +73,28 @@ def async_client(
     connections, clients, settings = _sorted(settings)
     ours = _engine(engine, hooks, settings)
     if transport is not None:
-        return httpx2.AsyncClient(transport=AsyncTransport(transport, engine=ours), **clients)
+        return _AsyncClient(transport=AsyncTransport(transport, engine=ours), **clients)
     mounts = {
         pattern: None
         if proxy is None
         else AsyncTransport(make=partial(plain_async, proxy, **connections), engine=ours)
         for pattern, proxy in _proxies(connections).items()
     }
-    return httpx2.AsyncClient(
+    return _AsyncClient(
         transport=AsyncTransport(make=partial(plain_async, **connections), engine=ours),
         mounts=mounts,
         **clients,
     )
+
+
+class _Client(httpx2.Client):
+    def __reduce__(self) -> Any:
+        raise TypeError(_NO_PICKLE)
+
+
+class _AsyncClient(httpx2.AsyncClient):
+    def __reduce__(self) -> Any:
+        raise TypeError(_NO_PICKLE)
 
 
 def _sorted(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
