@@ -88,6 +88,7 @@ class Engine:
     def begin_anew(self) -> None:
         """After a fork, in the child: locks may be held and tickets belong to threads that are not here."""
         self._lock = Lock()
+        self.turnstile.retire(NoLedger())
         self._set_up(build(self.config, time.time_ns))
         _log.warning(
             "this process was forked: its calls are paced on their own, beside those of the parent. "

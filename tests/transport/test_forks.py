@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -113,6 +114,8 @@ def test_a_reply_that_the_parent_reads_is_the_parents_alone(
         def act() -> int:
             nonlocal running
             running = None  # what the collector finds in the child
+            gc.collect()
+            engine.flush()
             return 0
 
         assert in_child(act) == 0

@@ -22,7 +22,7 @@ from headway.core.flow import Flow
 from headway.core.line import Place
 from headway.core.ports import Entry, Ledger, OpenEntry
 from headway.core.steps import Record, Reply, Sent, Settle, Step, Ticket
-from headway.errors import BudgetExceeded, HeadwayError, WouldWaitTooLong
+from headway.errors import BudgetExceeded, HeadwayError, RequestTooLarge, WouldWaitTooLong
 
 _NEVER_SENT = Reply(status=None, headers={}, sent=False)
 _log = logging.getLogger("headway")
@@ -109,22 +109,32 @@ class Turnstile:
 
     def received(self, slot: Slot) -> Ticket | HeadwayError:
         """The caller has its answer."""
-        answer = slot.answer
+        answer, call = slot.answer, slot.place.call
         assert answer is not None
         if self.tell is None:
             return answer
-        call = slot.place.call
-        match answer:
-            case Ticket():
-                tokens = (answer.input_tokens, answer.output_tokens)
-                self._say(Admitted(call, answer.number, answer.queued_s, *tokens))
-            case WouldWaitTooLong():
-                self._say(Refused(call, "headway", answer.limit, answer.level, answer.wait_s))
-            case BudgetExceeded():
-                self._say(Refused(call, "headway", answer.budget, answer.cap - answer.used, None))
-            case _:
-                self._say(Refused(call, "headway", "", None, None))
+        if isinstance(answer, Ticket):
+            self._say(
+                Admitted(call, answer.number, answer.queued_s, answer.input_tokens, answer.output_tokens)
+            )
+        else:
+            self.refused(call, answer)
         return answer
+
+    def refused(self, call: Call, error: HeadwayError) -> None:
+        """A call ends before it was sent."""
+        if self.tell is None:
+            return
+        match error:
+            case WouldWaitTooLong():
+                news = Refused(call, "headway", error.limit, error.level, error.wait_s)
+            case BudgetExceeded():
+                news = Refused(call, "headway", error.budget, error.cap - error.used, None)
+            case RequestTooLarge():
+                news = Refused(call, "headway", error.what, float(error.most), None)
+            case _:
+                news = Refused(call, "headway", "", None, None)
+        self._say(news)
 
     def act(self, step: Settle | Record) -> None:
         """Do a step that never waits."""
@@ -208,6 +218,12 @@ class Turnstile:
             wait_s = self.engine.retries.spend()
         self._catch_up()
         return wait_s
+
+    def retire(self, ledger: Ledger) -> None:
+        """In a forked child: calls under way are the parent's, who settles and records them. What is left of them here, for
+        the child's collector to find, is settled with nobody and recorded in `ledger`, which should keep nothing."""
+        self._lock, self._ledger, self.tell = Lock(), ledger, None
+        self._late.clear()
 
     def later(self, action: Callable[[], None]) -> None:
         """Act from a destructor, which may run inside our own lock: at once if that is free, else when it comes free."""
