@@ -177,11 +177,11 @@ class Budgets:
         whose = dict(cap.whose)
         if isinstance(cap.period, Rolling):
             window_ns = cap.period.seconds * 10**9
-            begin, width = self._at_ns - window_ns, window_ns // PIECES
+            begin, width = self._at_ns - window_ns + 1, window_ns // PIECES
             pieces = self._spent.pieces(cap.unit, whose, begin, width)
             return RollingBudget(cap.amount, window_ns, pieces, name=cap.name, unit=cap.unit, soft=cap.soft)
         spent = 0
-        if self._has_forgotten or cap.start_ns < self._since_ns:
+        if self._has_forgotten or cap.start_ns <= self._since_ns:
             spent = self._spent.amount(cap.unit, whose, cap.start_ns, cap.end_ns)
         return Budget(cap.amount, spent, name=cap.name, unit=cap.unit, soft=cap.soft)
 
