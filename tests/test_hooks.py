@@ -14,6 +14,10 @@ import pytest
 
 import headway
 from headway.core.call import Fault, Unit
+from headway.core.events import BudgetLow, Refused
+from headway.errors import ConfigError, RequestTooLarge
+from headway.exchange.asked import call_of
+from headway.exchange.scope import Scope
 from headway.hooks import Hooks, teller
 from headway.runtime import Engine
 from transport.flavours import FLAVOURS, Flavour, done, everything, hello, opened
@@ -322,3 +326,33 @@ def test_without_hooks_no_news_is_made_at_all(hooks: Any) -> None:
     assert teller(hooks) is None
     with engine_for(hooks) as engine:
         assert engine.turnstile.tell is None
+
+
+def test_a_hook_that_raises_keeps_the_news_from_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[BudgetLow] = []
+
+    def raises(_news: BudgetLow) -> None:
+        raise ValueError("a hook of the user")
+
+    tell = teller([Hooks(budget_low=raises), Hooks(budget_low=heard.append)])
+    assert tell is not None
+    news = BudgetLow("session s", Unit.USD, 8, 10, 0.8)
+    with pytest.raises(ValueError, match="of the user"):  # the turnstile logs it
+        tell(news)
+    assert heard == [news]
+
+
+def test_an_async_hook_is_refused_with_a_way_out() -> None:
+    async def hook(_news: object) -> None: ...
+
+    with pytest.raises(ConfigError, match="settled is an async function"):
+        Hooks(settled=hook)
+
+
+def test_a_request_that_is_too_large_is_refused_before_it_stands_in_line() -> None:
+    heard: list[Refused] = []
+    with Engine(ledger="none", hooks=Hooks(refused=heard.append)) as engine:
+        request = {"model": MODEL, "max_tokens": 10**7, "messages": [{"role": "user", "content": "Hi"}]}
+        with pytest.raises(RequestTooLarge):
+            call_of("/v1/messages", request, Scope(), engine)
+    assert [(news.by, news.limit) for news in heard] == [("headway", "max_tokens")]

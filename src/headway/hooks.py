@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 
 from headway.core.events import Admitted, BudgetLow, Event, LimitLearnt, Refused, Settled, Waiting
+from headway.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,14 @@ class Hooks:
     refused: Callable[[Refused], object] | None = None
     limit_learnt: Callable[[LimitLearnt], object] | None = None
     budget_low: Callable[[BudgetLow], object] | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if iscoroutinefunction(getattr(self, name)):
+                raise ConfigError(
+                    f"the hook {name} is an async function, which nobody would await",
+                    hint="Give a plain function, which may put the news into a queue or start a task.",
+                )
 
     def tell(self, news: Event) -> None:
         """Hand the news to whoever wants this kind."""
@@ -52,7 +62,13 @@ def teller(hooks: Hooks | Sequence[Hooks]) -> Callable[[Event], None] | None:
         return wanted[0].tell
 
     def tell(news: Event) -> None:
+        failed: Exception | None = None
         for each in wanted:
-            each.tell(news)
+            try:
+                each.tell(news)
+            except Exception as error:  # the others shall hear it all the same
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     return tell

@@ -21,14 +21,13 @@ def call_of(path: str, request: dict[str, Any], scope: Scope, engine: Engine) ->
     estimate = _NOTHING
     if is_message:
         estimate = engine.provider.estimate(request)
-        _check(identity, estimate, engine)
     config, said = engine.config, engine.config.session
     session = scope.session or _user_of(request)
     caps = scope.caps
     if not caps and engine.session_cap is not None:
         caps = (replace(engine.session_cap, name=f"session {session or '(none)'}"),)
     max_wait_s = said.max_wait_s if scope.max_wait_s is None else scope.max_wait_s
-    return Call(
+    call = Call(
         id=engine.new_id(),
         path=path,
         body=b"",  # what goes out is the request itself
@@ -43,6 +42,9 @@ def call_of(path: str, request: dict[str, Any], scope: Scope, engine: Engine) ->
         stream=request.get("stream") is True,
         caps=caps if is_message else (),
     )
+    if is_message:
+        _check(call, engine)
+    return call
 
 
 def draws_tokens(identity: Identity) -> bool:
@@ -50,17 +52,20 @@ def draws_tokens(identity: Identity) -> bool:
     return identity.pool not in (None, "anthropic/count_tokens", "anthropic/batches")
 
 
-def _check(identity: Identity, estimate: Estimate, engine: Engine) -> None:
-    facts = engine.catalog.model(identity.model)
-    found = oversize(facts, estimate) if facts else None
-    if found is not None:
-        raise RequestTooLarge(
-            found.text,
-            what=found.what,
-            tokens=found.tokens,
-            most=found.most,
-            hint="Shorten the prompt, lower max_tokens, or choose a model with more room.",
-        )
+def _check(call: Call, engine: Engine) -> None:
+    facts = engine.catalog.model(call.identity.model)
+    found = oversize(facts, call.estimate) if facts else None
+    if found is None:
+        return
+    error = RequestTooLarge(
+        found.text,
+        what=found.what,
+        tokens=found.tokens,
+        most=found.most,
+        hint="Shorten the prompt, lower max_tokens, or choose a model with more room.",
+    )
+    engine.turnstile.refused(call, error)
+    raise error
 
 
 def _user_of(request: dict[str, Any]) -> str:
