@@ -21,7 +21,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from hmac import compare_digest
-from importlib.metadata import version
 from secrets import token_urlsafe
 from typing import Any, get_args
 
@@ -38,7 +37,7 @@ from headway.errors import ConfigError, HeadwayError, InputError, LimitError, Ma
 from headway.gateway.budgets import Budgets
 from headway.gateway.keys import Keys
 from headway.gateway.metrics import Metrics
-from headway.gateway.state import State, look
+from headway.gateway.state import VERSION, State, look
 from headway.gateway.tally import Tally
 from headway.ledger.report import By, usage
 from headway.ledger.sqlite import SqliteLedger
@@ -135,7 +134,7 @@ class _Admin:
         state, tally = self._look(), self._tally
         now_ns = time.time_ns()
         answer = {
-            "version": version("headway"),
+            "version": VERSION,
             "at_ns": now_ns,
             "uptime_s": (now_ns - tally.started_ns) / 1e9,
             "upstream": self._engine.config.base_url.rpartition("@")[2],

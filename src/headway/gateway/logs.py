@@ -66,7 +66,6 @@ def _send_on(log: Any) -> None:
     for handler in [each for each in logger.handlers if isinstance(each, _Bridge)]:
         logger.removeHandler(handler)
     logger.addHandler(_Bridge(log))
-    logger.propagate = False
 
 
 def _clean(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

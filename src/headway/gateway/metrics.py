@@ -10,14 +10,13 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 
 from headway.gateway.counts import OTHER, Counts, Names, Row, Spread, kind_of
-from headway.gateway.state import BudgetState, PoolState, State, look
+from headway.gateway.state import VERSION, BudgetState, PoolState, State, look
 from headway.hooks import Hooks
 from headway.ledger.sqlite import SqliteLedger
 from headway.runtime import Engine
@@ -162,7 +161,7 @@ class _Scrape:
             "headway_ledger_dropped_total", (), ledger.dropped if isinstance(ledger, SqliteLedger) else 0
         )
         self._show("headway_start_time_seconds", (), self._started_ns * 1e-9)
-        self._show("headway_build_info", (version("headway"),), 1)
+        self._show("headway_build_info", (VERSION,), 1)
         yield from self._families.values()
 
     def _show(self, name: str, labels: Labels, value: float) -> None:

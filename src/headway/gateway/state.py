@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from headway.core.engine import Engine as Core
 from headway.core.pool import Pool
 from headway.core.ports import Level
 from headway.runtime import Engine
+
+VERSION = version("headway")
 
 
 @dataclass(frozen=True, slots=True)
