@@ -52,7 +52,7 @@ class Attempt:
         self._status = status
         self._headers = wanted(headers)
         kind = self._headers.get("content-type", "")
-        if self._status == 200 and not kind.startswith("application/json"):
+        if self._status == 200 and kind.partition(";")[0].strip() != "application/json":
             self._watch.headed(self._engine.provider.read_limits(self._headers), ok=True)
             if kind.startswith("text/event-stream"):
                 self.streamed = Streamed(self._engine, self._ticket, self._watch, self._headers, self._began)
