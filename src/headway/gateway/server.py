@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 from headway.errors import ConnectionFailed
 from headway.gateway.app import Gateway
 from headway.gateway.protocol import Connection
+from headway.gateway.record import App
 from headway.wire import Timeouts
 
 UPSTREAM = Timeouts(connect=10.0, head=600.0, idle=120.0, write=60.0)
@@ -26,14 +27,16 @@ async def serve(
     *,
     tick_s: float = _TICK_S,
     state: ServerState | None = None,
+    app: App | None = None,
 ) -> None:
     """Serve until `stopped` is set; then take no new connection, let calls end for a while, and break off the rest.
 
-    Connections are looked at every `tick_s` seconds; `state` has them, for those who want to see them.
+    Connections are looked at every `tick_s` seconds; `state` has them, for those who want to see them. `app`
+    is what is around the gateway, if anything is.
     """
     state = state or ServerState()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(_maker(gateway, state), sock=listener, backlog=_BACKLOG)
+    server = await loop.create_server(_maker(gateway, app or gateway, state), sock=listener, backlog=_BACKLOG)
     tending = loop.create_task(_tend(state, tick_s))
     try:
         await stopped.wait()
@@ -77,9 +80,9 @@ def new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def _maker(gateway: Gateway, state: ServerState) -> Callable[[], Connection]:
+def _maker(gateway: Gateway, app: App, state: ServerState) -> Callable[[], Connection]:
     config = uvicorn.Config(
-        gateway,
+        app,
         http=Connection,
         ws="none",
         lifespan="off",
