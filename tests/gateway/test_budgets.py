@@ -373,13 +373,15 @@ def test_other_tenants_and_other_times_are_not_counted(gateway: Opener) -> None:
     assert list(again.used().values()) == [1]
 
 
-def test_without_a_ledger_a_restart_begins_with_nothing_and_no_live_budget_is_forgotten(
-    gateway: Opener,
+def test_without_a_ledger_no_budget_is_forgotten_before_its_period_is_over_and_the_log_says_so_once(
+    gateway: Opener, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, key = gateway(ledger=None, kept=3), acme("1 requests/day per session")
     for number in range(50):
         assert one.goes(key, session=str(number))
     assert not any(one.goes(key, session=str(number)) for number in range(50))
+    assert one.goes(Key("other", "other", Class.STANDARD, budgets=("1usd",)))
+    assert caplog.messages == ["budgets without a ledger: a restart forgets what was spent"]
 
 
 def test_a_ledger_that_cannot_be_read_lets_no_call_go_that_has_a_budget(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ from headway.core.limit import parse_duration
 from headway.errors import InputError
 from headway.gateway.keyfile import Proof, Stored, default_path, edit_keys, read_keys
 from headway.gateway.keys import new_secret
+from headway.gateway.period import parse_plan
 
 keys = typer.Typer(
     help="Make, list, rotate and revoke the virtual keys of the gateway.",
@@ -82,11 +84,13 @@ def add(
     )
     path = file or default_path()
     with edit_keys(path) as stored:
-        if any(each.name == name and each.revoked is None for each in stored):
+        live = [each for each in stored if each.revoked is None]
+        if any(each.name == name for each in live):
             raise InputError(
                 f"there is a key called {name}",
                 hint=f"A new secret for it: headway keys rotate {name}. An end to it: headway keys revoke {name}.",
             )
+        _check_budgets(key, live)
         stored[:] = [*(each for each in stored if each.name != name), key]
     _show_secret(secret, key, path, as_json)
 
@@ -182,6 +186,19 @@ def _valid(key: Stored) -> Stored:
             f"this cannot be the {field.replace('_', ' ')} of a key", hint=what.get(field, str(error))
         ) from None
     return key
+
+
+def _check_budgets(key: Stored, others: Sequence[Stored]) -> None:
+    """A budget is its tenant's: who writes another amount on another key may mean another tenant."""
+    mine = [parse_plan(budget) for budget in key.budgets]
+    for other in others:
+        for written in other.budgets if other.tenant == key.tenant else ():
+            theirs = parse_plan(written)
+            if any(plan != theirs and replace(plan, amount=theirs.amount) == theirs for plan in mine):
+                raise InputError(
+                    f"tenant {key.tenant} has a budget of {written} by its key {other.name}",
+                    hint="A budget is for all keys of a tenant. Leave it out here, or give this key a tenant of its own.",
+                )
 
 
 def _period(text: str, of: str) -> timedelta:

@@ -6,6 +6,7 @@ is forgotten; so is one that nobody has used for long, where there are many, for
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections import deque
@@ -25,6 +26,7 @@ KEPT = 10_000  # budgets that may be recalled, beside those in use; names of ses
 _LOOKED_AT = 4  # old budgets, for each new one
 _PLAIN = re.compile(r"[\w.@:/+-][\w.@:/+ -]*")
 _NEVER_NS = 2**63 - 1
+_log = logging.getLogger("headway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class Budgets:
         self._spent = Spent(self._ledger.path if self._ledger else None)
         self._kept = kept
         self._since_ns = time.time_ns() if since_ns is None else since_ns
-        self._has_forgotten = False
+        self._has_forgotten = self._has_warned = False
         self._tenants: dict[str, tuple[tuple[str, ...], list[_Group]]] = {}
         self._all: deque[_Open] = deque()
         self._at_ns = 0
@@ -165,6 +167,9 @@ class Budgets:
             kind = (plan.unit, plan.period, plan.per, plan.soft)
             if kind not in least or plan.amount < least[kind].amount:
                 least[kind] = plan
+        if least and self._ledger is None and not self._has_warned:
+            self._has_warned = True
+            _log.warning("budgets without a ledger: a restart forgets what was spent")
         groups = [_Group(key.tenant, plan) for plan in least.values()]
         self._tenants[key.tenant] = (key.budgets, groups)
         return groups
