@@ -7,6 +7,7 @@ import json
 import socket
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from headway.gateway.app import Gateway
 from headway.gateway.bounds import Bounds
 from headway.gateway.keys import Keys
 from headway.gateway.protocol import Connection
+from headway.gateway.record import App
 from headway.gateway.server import listen, new_loop, serve
 from headway.runtime import Engine
 from headway.wire import Client, Timeouts
@@ -50,6 +52,7 @@ class Serving:
         bounds: Bounds | None = None,
         timeouts: Timeouts | None = None,
         options: dict[str, Any] | None = None,
+        around: Callable[[App], App] = lambda app: app,
         **settings: Any,
     ) -> None:
         self.ledger = ledger
@@ -60,6 +63,7 @@ class Serving:
         self._timeouts = timeouts or Timeouts()
         self._is_open = is_open
         self._options = options or {}
+        self._around = around
         self._listener = listen("127.0.0.1", 0)
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -89,7 +93,8 @@ class Serving:
                 **self._options,
             )
             ready.set()
-            await serve(self.gateway, self._listener, self.stopped, tick_s=0.02, state=self.state)
+            app = self._around(self.gateway)
+            await serve(self.gateway, self._listener, self.stopped, tick_s=0.02, state=self.state, app=app)
 
     def stop(self) -> None:
         """As on SIGTERM."""

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from headway.core.call import Cap
 from headway.core.events import Event
 from headway.errors import ConnectionFailed, HeadwayError
 from headway.gateway.bounds import Bounds
+from headway.gateway.budgets import Budgets
 from headway.gateway.calls import Calls
 from headway.gateway.head import Head, read_head
 from headway.gateway.keys import Key, Keys
@@ -35,8 +35,8 @@ _DRAINING = Answer(503, [(b"content-type", b"application/json")], b'{"status":"d
 class Gateway:
     """Serves the API of the engine's provider through `upstream`, to whoever has one of `keys`.
 
-    `is_open`: also without a key, to programs of this machine. `caps` names the budgets that a call of a key draws on,
-    given its session, model, job and the time (ns since 1970 UTC). Raises ConfigError if there is no key of the upstream.
+    `is_open`: also without a key, to programs of this machine. `budgets` are those that keys have; None: they have
+    none. Raises ConfigError if there is no key of the upstream.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Gateway:
         is_open: bool = False,
         waits: Waits | None = None,
         bounds: Bounds | None = None,
-        caps: Callable[[Key, str, str, str, int], tuple[Cap, ...]] | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
         self.engine = engine
         self.keys = keys
@@ -60,7 +60,7 @@ class Gateway:
         self._standings = Standings()
         self._held = 0
         self._served = self._refused = 0
-        self._calls = Calls(engine, upstream, self._credentials, self._standings, waits or Waits(), caps)
+        self._calls = Calls(engine, upstream, self._credentials, self._standings, waits or Waits(), budgets)
         engine.turnstile.tell = _both(engine.turnstile.tell, self._standings.hear)
 
     def state(self) -> State:

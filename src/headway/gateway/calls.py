@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from headway.core.call import Call, Cap, Identity
+from headway.core.call import Call, Identity
 from headway.core.steps import Outcome
 from headway.drivers.aio import AioDriver
-from headway.errors import ConnectionFailed
+from headway.errors import BudgetExceeded, ConnectionFailed, HeadwayError
 from headway.exchange.asked import call_of
 from headway.exchange.scope import Scope
+from headway.gateway.budgets import Budgets
 from headway.gateway.head import TRAILER, Head
 from headway.gateway.keys import Key
 from headway.gateway.lanes import Lanes
@@ -26,10 +26,11 @@ from headway.runtime import Engine
 from headway.wire import Client
 
 POOLS_KEPT = 100  # of models that the catalog does not know; a client can name any number of them
+AT_ONCE_S = (
+    0.005  # who may not wait at all still has the time in which it is found out that nothing is in the way
+)
 _LONGEST_MODEL = 100
 _OTHER = "anthropic/other"
-
-Caps = Callable[[Key, str, str, str, int], tuple[Cap, ...]]
 
 
 class Calls:
@@ -42,14 +43,14 @@ class Calls:
         credentials: list[tuple[bytes, bytes]],
         standings: Standings,
         waits: Waits,
-        caps: Caps | None,
+        budgets: Budgets | None,
     ) -> None:
         self._engine = engine
         self._client = client
         self._credentials = credentials
         self._standings = standings
         self._waits = waits
-        self._caps = caps
+        self._budgets = budgets
         self._lanes = Lanes()
 
     async def run(self, head: Head, key: Key, scope: Scope, body: bytes, send: Send) -> None:
@@ -81,13 +82,15 @@ class Calls:
     def _call(self, head: Head, key: Key, scope: Scope, request: dict[str, Any]) -> Call:
         if scope.max_wait_s is None and self._engine.config.max_wait_s is None:
             scope = replace(scope, max_wait_s=self._waits.of(scope.class_ or key.class_))
+        elif scope.max_wait_s is not None and scope.max_wait_s < AT_ONCE_S:
+            scope = replace(scope, max_wait_s=AT_ONCE_S)
         call = call_of(head.path, request, scope, self._engine)
         identity = self._known(call.identity)
-        if key.weight == 1.0 and identity is call.identity and self._caps is None:
+        if key.weight == 1.0 and identity is call.identity and self._budgets is None:
             return call
         caps = call.caps
-        if self._caps is not None and key.budgets:
-            caps += self._caps(key, call.session, identity.model, call.job, time.time_ns())
+        if self._budgets is not None and key.budgets:
+            caps += self._budgets.caps(key, call.session, identity.model, call.job, time.time_ns())
         return replace(call, identity=identity, weight=key.weight, caps=caps)
 
     def _known(self, identity: Identity) -> Identity:
@@ -110,9 +113,9 @@ class Calls:
         """The reply to a call that is over."""
         assert outcome is not None
         if outcome.error is not None:
-            return refusal(
-                outcome.error, call_id=call.id, holders=self._standings.holders(call.identity.pool or "")
-            )
+            holders = self._standings.holders(call.identity.pool or "")
+            clears_s = self._clears_s(call, outcome.error)
+            return refusal(outcome.error, call_id=call.id, holders=holders, clears_s=clears_s)
         told = _told(call, sending, standing)
         if sending.error is not None:
             return _also(refusal(sending.error), told)
@@ -123,6 +126,15 @@ class Calls:
         elif standing.cost is not None:
             told.append((b"headway-cost-usd", _dollars(standing.cost)))
         return _also(answer, told)
+
+    def _clears_s(self, call: Call, error: HeadwayError) -> float | None:
+        """When a budget that is used up has room again, seconds from now; None: nobody knows."""
+        if self._budgets is None or not isinstance(error, BudgetExceeded):
+            return None
+        now = time.time_ns()
+        found = [self._budgets.clears_ns(cap, now) for cap in call.caps if cap.name == error.budget]
+        known = [at_ns for at_ns in found if at_ns is not None]
+        return max((max(known) - now) / 1e9, 0.0) if known else None
 
 
 async def _stream(

@@ -4,7 +4,8 @@
 |---|---|---|
 | it would wait too long for a limit | 429 `rate_limit_error` | after `retry-after` |
 | the provider is overloaded or down | 529 `overloaded_error` | after `retry-after` |
-| a budget is used up | 402 `billing_error` | no |
+| a budget is used up | 402 `billing_error` | no; `retry-after` says when it has room again |
+| the gateway is full | 503 `overloaded_error` | after `retry-after` |
 | too large for its model | 400 `invalid_request_error` | no |
 | a body beyond the bound | 413 `request_too_large` | no |
 | no good key; a model or path that the key may not use | 401, 403 | no |
@@ -64,18 +65,26 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """`details` is the `headway` object of the body. `retry_s` None: trying again does not help."""
+    """`details` is the `headway` object of the body. `retry_s`: when trying again can help, seconds; None: never."""
 
     status: int
     error_type: str
     code: str
     retry_s: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    is_to_be_tried: bool = False
 
 
-def refusal(error: HeadwayError, *, call_id: str = "", holders: Sequence[Holder] = ()) -> Answer:
-    """The reply to a call that headway refuses. `holders` are who uses the limit that it would wait for."""
-    said = _say(error, holders)
+def refusal(
+    error: HeadwayError,
+    *,
+    call_id: str = "",
+    holders: Sequence[Holder] = (),
+    clears_s: float | None = None,
+) -> Answer:
+    """The reply to a call that headway refuses. `holders` are who uses the limit that it would wait for; `clears_s` is when
+    a budget that is used up has room again, seconds from now (None: it is not known)."""
+    said = _say(error, holders, clears_s)
     message = f"{error} {error.hint}".strip()
     body: dict[str, Any] = {
         "type": "error",
@@ -86,7 +95,7 @@ def refusal(error: HeadwayError, *, call_id: str = "", holders: Sequence[Holder]
     headers = [
         (b"content-type", b"application/json"),
         (b"date", formatdate(usegmt=True).encode()),
-        (b"x-should-retry", b"false" if said.retry_s is None else b"true"),
+        (b"x-should-retry", b"true" if said.is_to_be_tried else b"false"),
     ]
     if said.retry_s is not None:
         headers.append((b"retry-after", b"%d" % math.ceil(said.retry_s)))
@@ -95,18 +104,20 @@ def refusal(error: HeadwayError, *, call_id: str = "", holders: Sequence[Holder]
     return Answer(said.status, headers, _encode(body))
 
 
-def _say(error: HeadwayError, holders: Sequence[Holder]) -> _Said:
+def _say(error: HeadwayError, holders: Sequence[Holder], clears_s: float | None) -> _Said:
     match error:
         case WouldWaitTooLong():
             return _too_long(error, holders)
         case BudgetExceeded():
             details = {"budget": error.budget, "unit": error.unit, "used": error.used, "cap": error.cap}
-            return _Said(402, "billing_error", "headway_budget_exceeded", details=details)
+            details["clears_in_s"] = None if clears_s is None else round(clears_s, 3)
+            return _Said(402, "billing_error", "headway_budget_exceeded", clears_s, details)
         case RequestTooLarge():
             details = {"what": error.what, "tokens": error.tokens, "most": error.most}
             return _Said(400, "invalid_request_error", "headway_request_too_large", details=details)
         case Denied():
-            return _Said(error.status, error.error_type, "headway_denied")
+            again_s = 1.0 if error.status == 503 else None
+            return _Said(error.status, error.error_type, "headway_denied", again_s, {}, again_s is not None)
         case InputError():
             return _Said(400, "invalid_request_error", "headway_invalid_input")
         case ConnectionFailed():
@@ -128,5 +139,5 @@ def _too_long(error: WouldWaitTooLong, holders: Sequence[Holder]) -> _Said:
         ],
     }
     if is_theirs:
-        return _Said(529, "overloaded_error", "headway_provider_overloaded", wait_s, details)
-    return _Said(429, "rate_limit_error", "headway_would_wait_too_long", wait_s, details)
+        return _Said(529, "overloaded_error", "headway_provider_overloaded", wait_s, details, True)
+    return _Said(429, "rate_limit_error", "headway_would_wait_too_long", wait_s, details, True)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from headway.core.steps import Reply, Ticket
 from headway.drivers.turnstile import Watch
 from headway.errors import ConnectionFailed
+from headway.exchange.asked import draws_tokens
 from headway.exchange.attempt import Attempt, Streamed
 from headway.gateway.coded import Decoder, decoder_of
 from headway.gateway.refusal import Answer
@@ -88,7 +89,8 @@ class Sending:
             return attempt.failed(error, sent=error.sent)
         try:
             headers = raw(reply.headers)
-            if attempt.is_whole(reply.status, headers):
+            is_whole = attempt.is_whole(reply.status, headers)
+            if is_whole or (attempt.streamed is None and draws_tokens(ticket.call.identity)):
                 return await self._whole(attempt, reply, headers)
             return await self._hand_over(attempt, reply, headers)
         except ConnectionFailed as error:
