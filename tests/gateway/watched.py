@@ -27,7 +27,7 @@ class Watched:
     def __init__(self, start: Callable[..., Serving], *, keys: Keys | None = None, **options: Any) -> None:
         self.log = io.BytesIO()
         self.operations = Operations("json", self.log)
-        self.serving = start(hooks=self.operations.hooks, **options)
+        self.serving = start(hooks=self.operations.hooks, around=self.operations.around, **options)
         listener = listen("127.0.0.1", 0)
         self.url = url_of(listener)
         self._admin = self.operations.admin(
