@@ -78,13 +78,13 @@ def add(
             models=tuple(models or ()),
             budgets=tuple(budget or ()),
             max_in_flight=max_in_flight,
-            expires=None if expires is None else now + _period(expires, "--expires"),
+            expires=None if expires is None else _from(now, expires, "--expires"),
             proofs=(Proof(sha256=digest, added=now),),
         )
     )
     path = file or default_path()
     with edit_keys(path) as stored:
-        live = [each for each in stored if each.revoked is None]
+        live = [each for each in stored if each.revoked is None and not _is_expired(each, now)]
         if any(each.name == name for each in live):
             raise InputError(
                 f"there is a key called {name}",
@@ -145,10 +145,12 @@ def rotate(
 ) -> None:
     """Give a key a new secret, shown now and never again. The old one goes on for a while."""
     now = datetime.now(UTC).replace(microsecond=0)
-    until = now + _period(overlap, "--overlap")
+    until = _from(now, overlap, "--overlap")
     secret, digest = new_secret(name)
     path = file or default_path()
     with _changing(path, name) as (stored, place):
+        if _is_expired(stored[place], now):
+            raise InputError(f"{name} has expired", hint=f"Make a new one: headway keys add {name}")
         old = [proof for proof in stored[place].proofs if proof.expires is None or proof.expires > now]
         if len(old) > 1 and until > now:
             raise InputError(
@@ -171,7 +173,7 @@ def _changing(path: Path, name: str) -> Iterator[tuple[list[Stored], int]]:
         if place is None:
             raise InputError(f"there is no key called {name}", hint="See: headway keys list")
         if stored[place].revoked is not None:
-            raise InputError(f"{name} is revoked", hint=f"Make a new one: headway keys add {name}")
+            raise InputError(f"{name} is revoked already", hint=f"Make a new one: headway keys add {name}")
         yield stored, place
 
 
@@ -201,9 +203,9 @@ def _check_budgets(key: Stored, others: Sequence[Stored]) -> None:
                 )
 
 
-def _period(text: str, of: str) -> timedelta:
+def _from(now: datetime, text: str, of: str) -> datetime:
     try:
-        return timedelta(seconds=parse_duration(text, of=of))
+        return now + timedelta(seconds=parse_duration(text, of=of))
     except OverflowError:
         raise InputError(f"{of}: {text!r} is too long") from None
 
@@ -236,10 +238,14 @@ def _for_machines(key: Stored, now: datetime) -> dict[str, Any]:
     }
 
 
+def _is_expired(key: Stored, now: datetime) -> bool:
+    return key.expires is not None and key.expires <= now
+
+
 def _state(key: Stored, now: datetime) -> str:
     """In UTC."""
     if key.revoked is not None:
         return f"revoked {key.revoked.astimezone(UTC):%F %T}"
     if key.expires is not None:
-        return f"{'expired' if key.expires <= now else 'until'} {key.expires.astimezone(UTC):%F %T}"
+        return f"{'expired' if _is_expired(key, now) else 'until'} {key.expires.astimezone(UTC):%F %T}"
     return "good"

@@ -43,7 +43,7 @@ class Stored(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     tenant: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     class_: Class = msgspec.field(name="class", default=Class.STANDARD)
     weight: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 1.0
-    models: tuple[str, ...] = ()
+    models: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=200)], ...] = ()
     budgets: tuple[str, ...] = ()
     max_in_flight: Annotated[int, msgspec.Meta(ge=1)] | None = None
     expires: Moment | None = None
