@@ -9,28 +9,34 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from headway.cli.watching import Admin, LogStyle, nothing, open_admin, operations_of
 from headway.config import Config, load
 from headway.core.limit import parse_duration
 from headway.emulator.process import spawn
 from headway.errors import ConfigError
 from headway.gateway.app import Gateway
 from headway.gateway.bounds import Bounds
+from headway.gateway.budgets import Budgets
 from headway.gateway.keyfile import default_path
 from headway.gateway.keys import Keys
 from headway.gateway.server import UPSTREAM, listen, new_loop, url_of
 from headway.gateway.server import serve as serve_on
 from headway.runtime import Engine
 from headway.wire import Client
+
+if TYPE_CHECKING:
+    from headway.gateway.operations import Operations
 
 PROFILE = "claude-opus-4/tier-4"
 _MOST_UPSTREAM = 10_000
@@ -64,6 +70,16 @@ def serve(
         int | None, typer.Option(help="At most so many calls in flight. Default: as the limits allow.", min=1)
     ] = None,
     drain: Annotated[str, typer.Option(help="How long calls may take to end when it is stopped.")] = "30s",
+    admin_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Port of the admin API; 0: any free one. Default: the one after --port."
+        ),
+    ] = None,
+    admin_host: Annotated[str, typer.Option(help="Address of the admin API.")] = "127.0.0.1",
+    log: Annotated[
+        LogStyle, typer.Option(help="A line for each request. auto: text on a terminal, else JSON.")
+    ] = LogStyle.AUTO,
     emulate: Annotated[
         bool, typer.Option("--emulate", help="In front of the built-in emulator; no key of the API needed.")
     ] = False,
@@ -103,15 +119,27 @@ def serve(
     )
     with upstream_of(config, emulate=emulate) as config:
         config.headers()  # a missing key is said before anything is set up
+        operations = operations_of(log)
         listener = listen(host, port)
         _check_address(config.base_url, listener)
         _announce(url_of(listener), config, is_open=is_open)
-        with asyncio.Runner(loop_factory=new_loop) as runner, Engine(config) as engine:
-            runner.run(_serve(engine, known, listener, bounds, is_open=is_open))
+        admin = open_admin(admin_host, admin_port, listener.getsockname()[1])
+        with (
+            asyncio.Runner(loop_factory=new_loop) as runner,
+            Engine(config, hooks=operations.hooks) as engine,
+        ):
+            runner.run(_serve(engine, known, listener, bounds, operations, admin, is_open=is_open))
 
 
 async def _serve(
-    engine: Engine, keys: Keys, listener: socket.socket, bounds: Bounds, *, is_open: bool
+    engine: Engine,
+    keys: Keys,
+    listener: socket.socket,
+    bounds: Bounds,
+    operations: Operations,
+    admin: Admin | None,
+    *,
+    is_open: bool,
 ) -> None:
     engine.meet(engine.config.base_url)
     stopped = asyncio.Event()
@@ -129,9 +157,15 @@ async def _serve(
     loop.add_signal_handler(signal.SIGHUP, keys.reload)
     base_url = engine.config.base_url
     async with Client(base_url, limits=UPSTREAM, max_connections=_MOST_UPSTREAM) as upstream:
-        gateway = Gateway(engine, keys, upstream=upstream, is_open=is_open, bounds=bounds)
-        with contextlib.suppress(asyncio.CancelledError):
-            await serve_on(gateway, listener, stopped)
+        budgets = Budgets(engine)
+        gateway = Gateway(engine, keys, upstream=upstream, is_open=is_open, bounds=bounds, budgets=budgets)
+        with contextlib.closing(budgets), contextlib.suppress(asyncio.CancelledError):
+            watched = (
+                nothing() if admin is None else admin.serving(operations, engine, keys, budgets, gateway)
+            )
+            async with watched:
+                budgets.warm(keys.all(), time.time_ns())
+                await serve_on(gateway, listener, stopped, app=operations.around(gateway))
 
 
 def is_loopback(host: str) -> bool:
