@@ -1,4 +1,7 @@
-"""Every block of bash, console, python and sql in the pages is run, in order, in a folder of its own for each page."""
+"""Every block of bash, console, python and sql in the pages is run, in order, in a folder of its own for each page.
+
+Blocks with tests in them are run last, all those of a page in one pytest.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,9 @@ def run(block: Block, folder: Path, more: Mapping[str, str] | None = None) -> No
         case "console":
             check(block, console(block, folder, more))
         case "python":
-            path = folder / f"test_block_{block.line}.py"
+            path = folder / f"block_{block.line}.py"
             path.write_text(block.text, "utf-8")
-            tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in block.text else []
-            check(block, execute([sys.executable, *tests, str(path)], folder, more))
+            check(block, execute([sys.executable, str(path)], folder, more))
         case "sql":
             with closing(sqlite3.connect(folder / "ledger.sqlite3")) as ledger:
                 rows = ledger.execute(block.text).fetchall()
@@ -48,12 +50,23 @@ def run(block: Block, folder: Path, more: Mapping[str, str] | None = None) -> No
             raise AssertionError(f"{block}: nobody knows how to run {block.language}")
 
 
+def run_tests(tests: list[Block], folder: Path) -> None:
+    """Run the blocks that are tests; raises AssertionError if one of them fails."""
+    paths = []
+    for block in tests:
+        paths.append(folder / f"test_block_{block.line}.py")
+        paths[-1].write_text(block.text, "utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *map(str, paths)]
+    done = execute(command, folder)
+    assert done.returncode == 0, f"{tests[0]}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+
+
 def bash(text: str, folder: Path, more: Mapping[str, str] | None) -> subprocess.CompletedProcess[str]:
     return execute(["bash", "-euo", "pipefail", "-c", text], folder, more)
 
 
 def execute(
-    command: list[str], folder: Path, more: Mapping[str, str] | None
+    command: list[str], folder: Path, more: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     its = environment(folder) | (more or {})
     return subprocess.run(
@@ -90,6 +103,7 @@ def check(block: Block, done: subprocess.CompletedProcess[str]) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 def test_the_blocks_of_a_page_do_what_it_says(page: Path, tmp_path: Path) -> None:
     more: dict[str, str] = {}
+    tests: list[Block] = []
     with ExitStack() as emulators:
         for block in blocks(page):
             if "emulator" in block.marks:
@@ -97,8 +111,12 @@ def test_the_blocks_of_a_page_do_what_it_says(page: Path, tmp_path: Path) -> Non
                 more = {"ANTHROPIC_BASE_URL": emulator.url, "ANTHROPIC_API_KEY": "any"}
             if "file" in block.marks:
                 (tmp_path / block.marks["file"]).write_text(block.text, "utf-8")
+            elif block.language == "python" and "def test_" in block.text:
+                tests.append(block)
             elif block.language in RUN and "not run" not in block.marks:
                 run(block, tmp_path, more)
+    if tests:
+        run_tests(tests, tmp_path)
 
 
 def test_blocks_that_are_not_run_say_why_and_are_counted() -> None:
@@ -121,3 +139,6 @@ def test_a_block_that_fails_is_noticed(tmp_path: Path) -> None:
         with pytest.raises(AssertionError):
             run(wrong, tmp_path)
     run(right, tmp_path)
+    failing = Block(ROOT / "page.md", 1, "python", "def test_it():\n    assert False\n", {})
+    with pytest.raises(AssertionError):
+        run_tests([failing], tmp_path)
