@@ -1,4 +1,4 @@
-"""A fast API behind the gateway: a bare asyncio protocol that knows no limits, so that the proxy in front is what is measured.
+"""A fast API behind the gateway: a bare asyncio protocol without limits, so that the proxy in front is what is measured.
 
 Whole replies come at once, or after `--delay`. A request with `"stream":true` gets `--events` events, one each
 `--every` seconds, from one timer for all streams. Each delta begins with the moment it was written, `@` and twenty digits
