@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import httpx2
 
@@ -53,7 +53,7 @@ class AsyncTransport(Door, httpx2.AsyncBaseTransport):
             asked = ask(request, engine)
             if asked.identity.pool is None:
                 return await self._pass(asked, engine)
-            body = await request.aread()
+            body = await asked.request.aread()  # of what is sent, which may be a copy
             call = call_of(asked.request.url.path, parse_object(body) or {}, asked.scope, engine)
         except HeadwayError as error:
             raise for_sdk(error) from None
@@ -166,17 +166,20 @@ class _Body(httpx2.AsyncByteStream):
         self._streamed = streamed
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self._first:
-            yield chunk
-        see = self._streamed.see
+        see, chunks = self._streamed.see, self._chunks
         try:
-            async for chunk in self._chunks:
+            for chunk in self._first:
+                yield chunk
+            async for chunk in chunks:
                 see(chunk)
                 yield chunk
+            self._streamed.finish()
         except Exception as error:
             self._streamed.finish(error)
             raise
-        self._streamed.finish()
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
 
     async def aclose(self) -> None:
         self._streamed.drop()  # not `finish`: the collector closes generators of the SDK, and with them this
@@ -197,8 +200,12 @@ class _Download(httpx2.AsyncByteStream):
         self._attempt = attempt
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._chunks:
-            yield chunk
+        try:
+            async for chunk in self._chunks:
+                yield chunk
+        finally:
+            if isinstance(self._chunks, AsyncGenerator):
+                await self._chunks.aclose()
 
     async def aclose(self) -> None:
         self._attempt.dropped()

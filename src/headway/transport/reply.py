@@ -22,10 +22,10 @@ def replace_body(
     response: httpx2.Response, stream: httpx2.SyncByteStream | httpx2.AsyncByteStream, *, decoded: bool
 ) -> httpx2.Response:
     """The same response around another stream. `decoded`: what was compressed is not any more."""
-    if not decoded:
+    if not decoded and not response.is_closed:  # else it was read already, and would be read from its own memory
         response.stream = stream  # nobody has read any of it through this object
         return response
-    headers = [pair for pair in response.headers.raw if pair[0].lower() not in _CODED]
+    headers = [pair for pair in response.headers.raw if not decoded or pair[0].lower() not in _CODED]
     return httpx2.Response(
         response.status_code, headers=headers, stream=stream, extensions=response.extensions
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import httpx2
+from msgspec import Struct
 
 from headway.core.call import Identity
 from headway.exchange.scope import PREFIX, Scope, current, from_headers
@@ -14,8 +13,7 @@ _BYTES_PREFIX = PREFIX.encode()
 _RETRY_COUNT = b"x-stainless-retry-count"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A request, without what was meant for headway only. `identity.pool` is None if it draws on no limit.
 
     `is_again`: the SDK tried it before.

@@ -53,7 +53,7 @@ class Transport(Door, httpx2.BaseTransport):
             asked = ask(request, engine)
             if asked.identity.pool is None:
                 return self._pass(asked, engine)
-            body = request.read()
+            body = asked.request.read()  # of what is sent, which may be a copy
             call = call_of(asked.request.url.path, parse_object(body) or {}, asked.scope, engine)
         except HeadwayError as error:
             raise for_sdk(error) from None
