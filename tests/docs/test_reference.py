@@ -27,7 +27,10 @@ from headway.stores.memory import MemoryStore
 DOCS = ROOT / "docs"
 PAGES = all_pages()
 CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
-COMMANDS = ("run", "usage", "emulate", "config check", "config init")
+COMMANDS = (
+    *("run", "usage", "emulate", "config check", "config init"),
+    *("keys add", "keys list", "keys rotate", "keys revoke"),
+)
 OF_ALL = {"--help", "-h", "--version", "--install-completion", "--show-completion"}
 OF_OTHERS = {"--list", "--table", "--strict"}  # of other programs that the pages name
 WORDS = "call attempt reply limit unit pool meter store estimate usage ticket line tenant class budget session ledger catalog"
