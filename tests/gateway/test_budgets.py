@@ -68,7 +68,14 @@ class Gateway:
         self.engine.close()
 
     def call(
-        self, key: Key, *, session: str = "", model: str = MODEL, job: str = "", words: int = 1000
+        self,
+        key: Key,
+        *,
+        session: str = "",
+        model: str = MODEL,
+        job: str = "",
+        words: int = 1000,
+        caps: tuple[Cap, ...] = (),
     ) -> Call:
         return Call(
             id=self.engine.new_id(),
@@ -79,7 +86,7 @@ class Gateway:
             tenant=key.tenant,
             session=session,
             job=job,
-            caps=self.budgets.caps(key, session, model, job, self.at_ns),
+            caps=(*caps, *self.budgets.caps(key, session, model, job, self.at_ns)),
         )
 
     def run(self, key: Key, took: int = 1000, *, reply: Reply | None = None, **names: Any) -> Outcome:
@@ -235,6 +242,35 @@ def test_it_is_told_when_a_budget_has_room_again(gateway: Opener) -> None:
     assert one.budgets.clears_ns(rolling, one.at_ns) == NOON + DAY
     assert one.budgets.clears_ns(total, one.at_ns) is None
     assert one.budgets.clears_ns(Cap("session x", Unit.USD, 1), one.at_ns) is None
+
+
+# --- asked for by callers -----------------------------------------------------------------------------------------
+
+
+def test_a_budget_that_a_caller_asks_for_is_its_tenants_and_survives_a_restart(gateway: Opener) -> None:
+    acmes, others = acme(), Key("other", "other", Class.STANDARD)
+
+    def goes(one: Gateway, key: Key, most: int) -> bool:
+        asked = one.budgets.asked(key, "nightly", Cap("session nightly", Unit.REQUESTS, most))
+        return one.goes(key, session="nightly", caps=(asked,))
+
+    one = gateway()
+    assert [goes(one, acmes, 2) for _ in range(3)] == [True, True, False]
+    assert goes(one, others, 1)
+    assert not goes(one, acmes, 2)
+    again = gateway(NOON + HOUR)
+    assert not goes(again, acmes, 2)
+    assert goes(again, acmes, 3)
+    assert list(again.used()) == ["tenant acme, session nightly, in all (asked for)"]
+
+
+def test_budgets_that_callers_ask_for_take_no_memory_for_good(gateway: Opener) -> None:
+    one, key = gateway(kept=20), acme()
+    for number in range(300):
+        asked = one.budgets.asked(key, f"s{number}", Cap("x", Unit.USD, 10**9))
+        assert one.goes(key, session=f"s{number}", caps=(asked,))
+        one.engine.flush()
+    assert len(one.engine.core.books.caps.budgets) <= 30
 
 
 # --- soft ---------------------------------------------------------------------------------------------------------

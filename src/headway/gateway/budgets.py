@@ -10,14 +10,14 @@ import logging
 import re
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from headway.core.budget import Budget
-from headway.core.call import Cap
+from headway.core.call import Cap, Unit
 from headway.core.rolling import PIECES, RollingBudget
 from headway.gateway.keys import Key
-from headway.gateway.period import Period, Plan, Rolling, parse_plan, span_at
+from headway.gateway.period import Always, Period, Plan, Rolling, parse_plan, span_at
 from headway.gateway.spent import Spent
 from headway.ledger.sqlite import SqliteLedger
 from headway.runtime import Engine
@@ -56,11 +56,12 @@ class _Grant(Cap):
 class _Group:
     """One plan of one tenant: a budget for all its calls, or one for each session, job or model of it."""
 
-    __slots__ = ("open", "plan", "tenant")
+    __slots__ = ("open", "plan", "tenant", "which")
 
-    def __init__(self, tenant: str, plan: Plan) -> None:
+    def __init__(self, tenant: str, plan: Plan, which: str = "") -> None:
         self.tenant = tenant
         self.plan = plan
+        self.which = which or " (soft)" * plan.soft
         self.open: dict[tuple[str, ...], _Open] = {}
 
     def grant(self, values: tuple[str, ...], at_ns: int) -> _Grant:
@@ -68,7 +69,7 @@ class _Group:
         plan, span = self.plan, span_at(self.plan.period, at_ns)
         whose = (("tenant", self.tenant), *zip(plan.per, values, strict=True))
         words = [f"{name} {_shown(value)}" for name, value in whose]
-        name = ", ".join([*words, span.name]) + " (soft)" * plan.soft
+        name = ", ".join([*words, span.name]) + self.which
         return _Grant(name, plan.unit, plan.amount, plan.period, plan.soft, whose, span.start_ns, span.end_ns)
 
 
@@ -101,6 +102,7 @@ class Budgets:
         self._since_ns = time.time_ns() if since_ns is None else since_ns
         self._has_forgotten = self._has_warned = False
         self._tenants: dict[str, tuple[tuple[str, ...], list[_Group]]] = {}
+        self._asked: dict[tuple[str, Unit], _Group] = {}
         self._all: deque[_Open] = deque()
         self._at_ns = 0
         engine.core.books.caps.recall = self._recall
@@ -116,11 +118,27 @@ class Budgets:
             values = _values(per, session, job, model) if per else ()
             there = group.open.get(values)
             if there is None or not there.start_ns <= at_ns < there.end_ns:
-                there = group.open[values] = _Open(group, values, at_ns)
-                self._all.append(there)
+                there = self._open(group, values, at_ns)
             there.is_fresh = True
             found.append(there.grant)
         return tuple(found)
+
+    def asked(self, key: Key, session: str, cap: Cap) -> Cap:
+        """The budget that a caller sets on a session itself (`headway-budget`), as one of its tenant.
+
+        So no other tenant can spend or change it, a restart does not forget it, and it takes no memory for good.
+        """
+        group = self._asked.get((key.tenant, cap.unit))
+        if group is None:
+            plan = Plan(cap.unit, cap.amount, Always(), ("session",))
+            group = self._asked[key.tenant, cap.unit] = _Group(key.tenant, plan, " (asked for)")
+        there = group.open.get((session,))
+        if there is None:
+            there = self._open(group, (session,), 0)
+        if there.grant.amount != cap.amount:
+            there.grant = replace(there.grant, amount=cap.amount)
+        there.is_fresh = True
+        return there.grant
 
     def warm(self, keys: tuple[Key, ...], at_ns: int) -> None:
         """Read what was spent before any call comes, for it takes long in a large ledger. Raises LedgerError."""
@@ -159,6 +177,11 @@ class Budgets:
                 cap.name, cap.unit.value, budget.spent, budget.held, budget.cap, budget.soft, clears
             )
         return tuple(level for _, level in sorted(found.items()))
+
+    def _open(self, group: _Group, values: tuple[str, ...], at_ns: int) -> _Open:
+        there = group.open[values] = _Open(group, values, at_ns)
+        self._all.append(there)
+        return there
 
     def _plan(self, key: Key) -> list[_Group]:
         """The budgets of a tenant are new, or others than they were. Those that stay go on as they are."""
