@@ -16,8 +16,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,6 +59,8 @@ class Proxy:
     port: int
     pids: tuple[int, ...]
     headers: tuple[tuple[str, str], ...] = ()
+    admin: int = 0
+    ledger: Path | None = None
 
     def cpu_s(self) -> float:
         """CPU seconds so far, all threads."""
@@ -166,8 +166,9 @@ def ours(
     settings = {"HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_DATA_HOME": str(home)}
     with started(command, settings | (environment or {})) as process:
         assert process.stdout is not None
-        port = json.loads(process.stdout.readline())["port"]
-        yield Proxy(name, port, (process.pid,), (("x-api-key", secret_of("bench")),))
+        said = json.loads(process.stdout.readline())
+        headers = (("x-api-key", secret_of("bench")),)
+        yield Proxy(name, said["port"], (process.pid,), headers, said["admin"], home / "ledger.sqlite3")
 
 
 def write_keys(path: Path, keys: Sequence[dict[str, Any]]) -> None:
@@ -275,11 +276,10 @@ def _await(port: int, patience_s: float = 10.0) -> None:
     until = time.monotonic() + patience_s
     while True:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5.0).close()
-            return
-        except urllib.error.HTTPError:
-            return
+            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
         except OSError:
             if time.monotonic() > until:
                 raise
             time.sleep(0.1)
+        else:
+            return

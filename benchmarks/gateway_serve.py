@@ -14,6 +14,7 @@ import gc
 import json
 import os
 import resource
+import socket
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -92,14 +93,15 @@ async def run(given: argparse.Namespace) -> None:
         keys, budgets = Keys(folder / "keys.json"), Budgets(engine)
         stack.callback(budgets.close)
         gateway = Gateway(engine, keys, upstream=upstream, budgets=budgets)
-        admin = watching.admin(listen("127.0.0.1", 0), engine, keys, TOKEN, budgets=budgets)
-        await stack.enter_async_context(admin)
-        _say(listener)
+        aside = listen("127.0.0.1", 0)
+        await stack.enter_async_context(watching.admin(aside, engine, keys, TOKEN, budgets=budgets))
+        _say(listener, aside)
         await serve(gateway, listener, stopped)
 
 
-def _say(listener: Any) -> None:
-    print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
+def _say(listener: socket.socket, admin: socket.socket | None = None) -> None:
+    admin_port = admin.getsockname()[1] if admin else 0
+    print(json.dumps({"port": listener.getsockname()[1], "admin": admin_port}), flush=True)
 
 
 def main() -> None:

@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import uvloop
-from gateway import all_of, body_of
 from gateway_origin import STAMP
 from gateway_proxies import LOAD_CORE, Proxy, origin, pinned
 from pacing import machine, source
+
+from gateway import all_of, body_of
 
 EVERY_S = 0.02
 START_S = 3.0  # in which all streams begin
