@@ -103,16 +103,27 @@ def test_cancelled_in_line_is_never_sent(flavour: Flavour, provider: Provider, o
     assert ours.outcomes() == ["ok"]
 
 
-@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+HALF_A_REPLY = http(message())[:-20]
+BEGUN = {
+    "whole, nothing came": (False, []),
+    "whole, half came": (False, [HALF_A_REPLY]),
+    "streamed, nothing came": (True, []),
+    "streamed, its head came": (True, [stream_head()]),
+    "streamed, its start came": (True, SOME[:2]),
+}
+
+
+@pytest.mark.parametrize("begun", BEGUN)
 @pytest.mark.parametrize("flavour", ASYNC, ids=lambda flavour: flavour.name)
 def test_cancelled_while_sending_is_settled_by_estimate(
     flavour: Flavour,
-    streamed: bool,
+    begun: str,
     slowly: Callable[..., tuple[Slowly, Provider]],
     ours: Ours,
     engine: Engine,
 ) -> None:
-    script, provider = slowly()
+    streamed, first = BEGUN[begun]
+    script, provider = slowly(*first)
 
     async def play() -> None:
         async with opened(flavour.sdk(provider.url, engine)) as sdk:
