@@ -27,7 +27,7 @@ FREE = Key("free", "search", Class.STANDARD)
 
 def head(path: str = "/v1/messages", method: str = "POST", **ours: str) -> Head:
     said = {f"headway-{name.replace('_', '-')}": value for name, value in ours.items()}
-    return Head(method, path, path, b"", [], said, True, b"", b"", b"", None)
+    return Head(method, path, path, b"", [], said, True, b"", b"", b"", False, None)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_the_weight_of_a_key_is_its_share(start: Serve, provider: Provider, keye
         seen.append(call.weight)
         return join(call, *rest)
 
-    serving.engine.core.join = watched  # type: ignore[method-assign]  # only looks at what goes by
+    serving.engine.core.join = watched  # type: ignore[method-assign, assignment]  # only looks at what goes by
     talk(serving.port, post(BODY, "/v1/messages", f"x-api-key: {secret}"))
     assert seen == [3.0]
 

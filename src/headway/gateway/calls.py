@@ -6,6 +6,8 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from headway.core.call import Call, Identity
 from headway.core.steps import Outcome
 from headway.drivers.aio import AioDriver
@@ -31,6 +33,8 @@ AT_ONCE_S = (
 )
 _LONGEST_MODEL = 100
 _OTHER = "anthropic/other"
+_BATCHES = "anthropic/batches"
+_RESULTS = b"/v1/messages/batches/"
 
 
 class Calls:
@@ -71,7 +75,8 @@ class Calls:
             driver = AioDriver(engine.turnstile, sending, provider=engine.provider.name, retry=engine.retry)
             outcome = await driver.begin(call, admitted)
             if sending.body is None:
-                await deliver(self._whole(call, outcome, sending, standing), send)
+                answer = self._whole(call, outcome, sending, standing)
+                await deliver(self._here(answer, head) if standing.pool == _BATCHES else answer, send)
             else:
                 trailer = head.ours.get(TRAILER, "0") == "1"
                 await _stream(sending.body, _told(call, sending, standing), standing, send, trailer=trailer)
@@ -91,7 +96,7 @@ class Calls:
         caps = call.caps
         if self._budgets is not None and key.budgets:
             caps += self._budgets.caps(key, call.session, identity.model, call.job, time.time_ns())
-        return replace(call, identity=identity, weight=key.weight, caps=caps)
+        return structs.replace(call, identity=identity, weight=key.weight, caps=caps)
 
     def _known(self, identity: Identity) -> Identity:
         """The pool of a call; one for all models that nobody knows, once there are too many of them."""
@@ -126,6 +131,13 @@ class Calls:
         elif standing.cost is not None:
             told.append((b"headway-cost-usd", _dollars(standing.cost)))
         return _also(answer, told)
+
+    def _here(self, answer: Answer, head: Head) -> Answer:
+        """A batch names the address of its results, to which SDKs go: let that be here, where their key is known."""
+        ours = (b"https://" if head.is_tls else b"http://") + head.host
+        theirs = self._engine.config.base_url.rstrip("/").encode()
+        body = answer.body.replace(theirs + _RESULTS, ours + _RESULTS)
+        return answer if body is answer.body else Answer(answer.status, answer.headers, body)
 
     def _clears_s(self, call: Call, error: HeadwayError) -> float | None:
         """When a budget that is used up has room again, seconds from now; None: nobody knows."""

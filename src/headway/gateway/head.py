@@ -33,7 +33,7 @@ _KEPT_BACK = frozenset(
 class Head:
     """`target` is path and query as they go on; `headers` go on, too, without any credential. `ours` are those for headway,
     names in lower case. `presented` is the key; empty: none. `coding` is what the client said to Accept-Encoding, `length`
-    how many bytes of body it announced (None: it did not say)."""
+    how many bytes of body it announced (None: it did not say). `host` and `is_tls` are how the client reaches us."""
 
     method: str
     path: str
@@ -45,6 +45,7 @@ class Head:
     coding: bytes
     origin: bytes
     host: bytes
+    is_tls: bool
     length: int | None
 
 
@@ -53,7 +54,7 @@ def read_head(scope: Mapping[str, Any]) -> Head:
     kept: list[tuple[bytes, bytes]] = []
     ours: dict[str, str] = {}
     key = bearer = coding = origin = host = named = b""
-    has_version, length = False, None
+    has_version, length, is_tls = False, None, scope.get("scheme") == "https"
     for pair in scope["headers"]:
         name, value = pair
         if name in _KEPT_BACK:
@@ -65,6 +66,8 @@ def read_head(scope: Mapping[str, Any]) -> Head:
                 coding = value
             elif name == b"host":
                 host = value
+            elif name == b"x-forwarded-proto":
+                is_tls = value.strip().lower() == b"https"
             elif name == b"content-length":
                 length = int(value)
             elif name == b"connection":
@@ -82,7 +85,9 @@ def read_head(scope: Mapping[str, Any]) -> Head:
         kept = [pair for pair in kept if pair[0] not in mine]
     path, target = _place(scope)
     method, presented = scope["method"], key or bearer
-    return Head(method, path, target, presented, kept, ours, has_version, coding, origin, host, length)
+    return Head(
+        method, path, target, presented, kept, ours, has_version, coding, origin, host, is_tls, length
+    )
 
 
 def _place(scope: Mapping[str, Any]) -> tuple[str, str]:
