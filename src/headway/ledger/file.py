@@ -44,7 +44,11 @@ def read_file(path: Path) -> sqlite3.Connection:
     """A connection that cannot change the file. LedgerError if it is no ledger, or of a newer version."""
     try:
         db = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0, isolation_level=None
+            f"{path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            timeout=5.0,
+            isolation_level=None,
+            check_same_thread=False,
         )
         try:
             _check(db, path, len(_scripts()))
