@@ -13,14 +13,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from headway.cli.watching import Admin, LogStyle, nothing, open_admin, operations_of
+from headway.cli.watching import LogStyle, Watching
 from headway.config import Config, load
 from headway.core.limit import parse_duration
 from headway.emulator.process import spawn
@@ -34,9 +34,6 @@ from headway.gateway.server import UPSTREAM, listen, new_loop, url_of
 from headway.gateway.server import serve as serve_on
 from headway.runtime import Engine
 from headway.wire import Client
-
-if TYPE_CHECKING:
-    from headway.gateway.operations import Operations
 
 PROFILE = "claude-opus-4/tier-4"
 _MOST_UPSTREAM = 10_000
@@ -117,18 +114,17 @@ def serve(
         max_wait=max_wait,
         concurrency=concurrency,
     )
-    with upstream_of(config, emulate=emulate) as config:
+    watching = Watching(log, is_wanted=admin_port is not None)
+    with contextlib.ExitStack() as stack:
+        config = stack.enter_context(upstream_of(config, emulate=emulate))
         config.headers()  # a missing key is said before anything is set up
-        operations = operations_of(log)
-        listener = listen(host, port)
+        listener = stack.enter_context(contextlib.closing(listen(host, port)))
         _check_address(config.base_url, listener)
+        stack.enter_context(watching.listen(admin_host, admin_port, listener.getsockname()[1]))
+        engine = stack.enter_context(Engine(config, hooks=watching.hooks))
         _announce(url_of(listener), config, is_open=is_open)
-        admin = open_admin(admin_host, admin_port, listener.getsockname()[1])
-        with (
-            asyncio.Runner(loop_factory=new_loop) as runner,
-            Engine(config, hooks=operations.hooks) as engine,
-        ):
-            runner.run(_serve(engine, known, listener, bounds, operations, admin, is_open=is_open))
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(_serve(engine, known, listener, bounds, watching, is_open=is_open))
 
 
 async def _serve(
@@ -136,8 +132,7 @@ async def _serve(
     keys: Keys,
     listener: socket.socket,
     bounds: Bounds,
-    operations: Operations,
-    admin: Admin | None,
+    watching: Watching,
     *,
     is_open: bool,
 ) -> None:
@@ -160,12 +155,9 @@ async def _serve(
         budgets = Budgets(engine)
         gateway = Gateway(engine, keys, upstream=upstream, is_open=is_open, bounds=bounds, budgets=budgets)
         with contextlib.closing(budgets), contextlib.suppress(asyncio.CancelledError):
-            watched = (
-                nothing() if admin is None else admin.serving(operations, engine, keys, budgets, gateway)
-            )
-            async with watched:
-                budgets.warm(keys.all(), time.time_ns())
-                await serve_on(gateway, listener, stopped, app=operations.around(gateway))
+            budgets.warm(keys.all(), time.time_ns())
+            async with watching.serving(engine, keys, budgets, gateway):
+                await serve_on(gateway, listener, stopped, app=watching.around(gateway))
 
 
 def is_loopback(host: str) -> bool:
@@ -201,7 +193,6 @@ def _check_address(base_url: str, listener: socket.socket) -> None:
     parts = urlsplit(base_url)
     host, port = listener.getsockname()[:2]
     if parts.port == port and parts.hostname is not None and is_loopback(parts.hostname):
-        listener.close()
         raise ConfigError(
             f"the API is said to be at {base_url}, which is this gateway ({host}:{port})",
             hint="ANTHROPIC_BASE_URL is for the clients: unset it here, or give --base-url.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -15,14 +15,16 @@ from rich.console import Console
 from rich.text import Text
 
 from headway.errors import ConfigError, ConnectionFailed
+from headway.gateway.app import Gateway
+from headway.gateway.budgets import Budgets
+from headway.gateway.keys import Keys
+from headway.gateway.record import App
 from headway.gateway.server import listen, url_of
+from headway.hooks import Hooks
+from headway.runtime import Engine
 
 if TYPE_CHECKING:
-    from headway.gateway.app import Gateway
-    from headway.gateway.budgets import Budgets
-    from headway.gateway.keys import Keys
     from headway.gateway.operations import Operations
-    from headway.runtime import Engine
 
 
 class LogStyle(StrEnum):
@@ -41,59 +43,83 @@ class Admin:
     listener: socket.socket
     token: str
 
+
+class Watching:
+    """All that watches one gateway; without the extra `gateway` installed, and without having been asked for, nothing."""
+
+    def __init__(self, style: LogStyle, *, is_wanted: bool) -> None:
+        self._operations = _operations(
+            style, is_wanted=is_wanted or style in (LogStyle.JSON, LogStyle.CONSOLE)
+        )
+        self._admin: Admin | None = None
+
+    @property
+    def hooks(self) -> tuple[Hooks, ...]:
+        """What the engine is to be given."""
+        return () if self._operations is None else self._operations.hooks
+
+    def around(self, app: App) -> App:
+        """The application, with a line of log for each request."""
+        return app if self._operations is None else self._operations.around(app)
+
+    def listen(self, host: str, port: int | None, beside: int) -> AbstractContextManager[Any]:
+        """Open the admin API; None: on the port after that of the calls. Its token is HEADWAY_ADMIN_TOKEN, or on a terminal
+        a new one, shown once; elsewhere, where what is shown is kept, there is none without it. Raises ConnectionFailed."""
+        if self._operations is not None:
+            self._admin = _open(host, (beside + 1) % 65536 if port is None else port)
+        return nullcontext() if self._admin is None else closing(self._admin.listener)
+
     def serving(
-        self,
-        operations: Operations,
-        engine: Engine,
-        keys: Keys,
-        budgets: Budgets,
-        gateway: Gateway,
+        self, engine: Engine, keys: Keys, budgets: Budgets, gateway: Gateway
     ) -> AbstractAsyncContextManager[None]:
-        """It is served as long as the block runs."""
-        return operations.admin(
-            self.listener, engine, keys, self.token, budgets=budgets, more=partial(_shown, gateway)
+        """The admin API is served as long as the block runs."""
+        if self._operations is None or self._admin is None:
+            return nullcontext()
+        return self._operations.admin(
+            self._admin.listener,
+            engine,
+            keys,
+            self._admin.token,
+            budgets=budgets,
+            more=partial(_shown, gateway),
         )
 
 
-def _shown(gateway: Gateway) -> dict[str, Any]:
-    state = gateway.state()
-    return {"served": state.served, "refused": state.refused, "is_draining": state.is_draining}
-
-
-def operations_of(style: LogStyle) -> Operations:
-    """What watches the gateway. Raises ConfigError if the extra is not installed."""
+def _operations(style: LogStyle, *, is_wanted: bool) -> Operations | None:
     try:
         from headway.gateway.operations import Operations
-    except ImportError as error:
+    except ModuleNotFoundError as missing:
+        if not is_wanted:
+            return None
         raise ConfigError(
-            f"the gateway needs {error.name or 'more'}, which is not installed",
-            hint="pip install 'headway[gateway]'",
+            f"the log and the admin API need {missing.name}", hint="pip install 'headway[gateway]'"
         ) from None
     match style:
         case LogStyle.AUTO:
             return Operations("console" if sys.stderr.isatty() else "json")
         case LogStyle.NONE:
             return Operations(None)
-        case LogStyle.JSON | LogStyle.CONSOLE:
-            return Operations("json" if style is LogStyle.JSON else "console")
+        case LogStyle.JSON:
+            return Operations("json")
+        case LogStyle.CONSOLE:
+            return Operations("console")
 
 
-def open_admin(host: str, port: int | None, beside: int) -> Admin | None:
-    """The admin API; by default on the port after that of the calls. Its token is HEADWAY_ADMIN_TOKEN, or on a terminal a
-    new one, shown once; elsewhere, where what is shown is kept, there is none without it. Raises ConnectionFailed."""
+def _open(host: str, port: int) -> Admin | None:
     from headway.gateway.admin import token_of
 
     token, is_new = token_of(os.environ)
-    if is_new and not sys.stderr.isatty():
+    is_terminal = sys.stderr.isatty()
+    if is_new and not is_terminal:
         sys.stderr.write("no admin API: HEADWAY_ADMIN_TOKEN is not set\n")
         return None
     try:
-        listener = listen(host, (beside + 1) % 65536 if port is None else port)
+        listener = listen(host, port)
     except ConnectionFailed as error:
         hint = "Another one with --admin-port; 0 is any free one."
         raise ConnectionFailed(f"The admin API: {error}", sent=False, hint=hint) from None
     url = url_of(listener)
-    if sys.stderr.isatty():
+    if is_terminal:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         shown = f"HEADWAY_ADMIN_TOKEN={token} " if is_new else ""
         console.print(Text(f"Admin API at {url}. Watch it: {shown}headway top --url {url}", style="dim"))
@@ -102,6 +128,6 @@ def open_admin(host: str, port: int | None, beside: int) -> Admin | None:
     return Admin(listener, token)
 
 
-def nothing() -> AbstractAsyncContextManager[None]:
-    """No admin API."""
-    return nullcontext()
+def _shown(gateway: Gateway) -> dict[str, Any]:
+    state = gateway.state()
+    return {"served": state.served, "refused": state.refused, "is_draining": state.is_draining}
