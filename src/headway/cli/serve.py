@@ -36,7 +36,7 @@ from headway.runtime import Engine
 from headway.wire import Client
 
 PROFILE = "claude-opus-4/tier-4"
-_MOST_UPSTREAM = 10_000
+MOST_UPSTREAM = 10_000
 
 
 def serve(
@@ -122,7 +122,6 @@ def serve(
         _check_address(config.base_url, listener)
         stack.enter_context(watching.listen(admin_host, admin_port, listener.getsockname()[1]))
         engine = stack.enter_context(Engine(config, hooks=watching.hooks))
-        _announce(url_of(listener), config, is_open=is_open)
         with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(_serve(engine, known, listener, bounds, watching, is_open=is_open))
 
@@ -151,12 +150,13 @@ async def _serve(
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, keys.reload)
     base_url = engine.config.base_url
-    async with Client(base_url, limits=UPSTREAM, max_connections=_MOST_UPSTREAM) as upstream:
+    async with Client(base_url, limits=UPSTREAM, max_connections=MOST_UPSTREAM) as upstream:
         budgets = Budgets(engine)
         gateway = Gateway(engine, keys, upstream=upstream, is_open=is_open, bounds=bounds, budgets=budgets)
         with contextlib.closing(budgets), contextlib.suppress(asyncio.CancelledError):
             budgets.warm(keys.all(), time.time_ns())
             async with watching.serving(engine, keys, budgets, gateway):
+                _announce(url_of(listener), engine.config, is_open=is_open)
                 await serve_on(gateway, listener, stopped, app=watching.around(gateway))
 
 
