@@ -121,7 +121,10 @@ class Provider:
         if headers.get("transfer-encoding") == "chunked":
             body = b"".join(iter(lambda: _chunk(incoming), b""))
         else:
-            body = incoming.read(int(headers.get("content-length", "0")))
+            length = int(headers.get("content-length", "0"))
+            body = incoming.read(length)
+            if len(body) < length:
+                return None  # the client left before it had said all
         with self._lock:
             request = Request(len(self.requests), method, path, headers, body)
             self.requests.append(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -205,3 +206,48 @@ def test_copies_of_a_client_of_the_sdk_share_the_transport(
             copy.messages.create(**hello())
     assert len(ours.rows()) == 3
     assert provider.connections == 1
+
+
+def impatient(flavour: Flavour, url: str, engine: Engine, seed: int) -> None:
+    """Sixty calls at the same time, most of which are cancelled somewhere on their way."""
+    chance = random.Random(seed)
+
+    async def play() -> None:
+        async with opened(flavour.sdk(url, engine)) as sdk:
+
+            async def one(patience_s: float, streamed: bool) -> None:
+                with anyio.move_on_after(patience_s):
+                    reply = await sdk.messages.create(**hello(), stream=streamed)
+                    if streamed:
+                        async for _ in reply:
+                            await anyio.lowlevel.checkpoint()
+
+            async with anyio.create_task_group() as group:
+                for _ in range(60):
+                    group.start_soon(one, chance.choice((0.0, 0.01, 0.05, 0.1, 5.0)), chance.random() < 0.5)
+
+    flavour.run(play)
+
+
+@pytest.mark.filterwarnings("ignore:Async generator '(anthropic|httpx2|httpcore2|headway):ResourceWarning")
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_whatever_is_cancelled_when_the_engine_is_left_clean(
+    seed: int, provider: Provider, ours: Ours
+) -> None:
+    engine = ours.again(limits="requests=30k", burst="requests=30", concurrency=4)
+    loops = [
+        threading.Thread(target=impatient, args=(flavour, provider.url, engine, seed), daemon=True)
+        for flavour in FLAVOURS[1:]
+    ]
+    with anthropic.Anthropic(
+        base_url=provider.url, api_key="any", http_client=headway.client(engine=engine)
+    ) as sdk:
+        threads = in_threads(3, lambda _: [sdk.messages.create(**hello()) for _ in range(5)])
+        for loop in loops:
+            loop.start()
+        join_all([*threads, *loops])
+    ours.is_clean()
+    assert ours.outcomes().count("ok") >= 15
+    for levels in engine.levels().values():
+        assert [level.in_flight for level in levels] == [pytest.approx(0.0, abs=1e-6)] * len(levels)
+    provider.until(lambda: provider.open_connections() == 0)
