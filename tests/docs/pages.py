@@ -5,6 +5,7 @@ A block may have marks on the line above it:
     <!-- not run: why -->        it is not run; the reason is for the reader of the source
     <!-- file: name -->          it is written to this file, for the blocks after it
     <!-- exit: 3 -->             it ends with this exit code
+    <!-- about: 30 -->           where it shows 30, any number will do: it depends on the machine
     <!-- emulator: profile -->   from here on ANTHROPIC_BASE_URL is a new emulator's, and ANTHROPIC_API_KEY any key
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ("bash", "console", "python", "sql")  # blocks of these languages are run, or say why not
 
-_MARK = re.compile(r"<!-- (not run|file|exit|emulator): (.+?) -->")
+_MARK = re.compile(r"<!-- (not run|file|exit|emulator|about): (.+?) -->")
 _FENCE = re.compile(r"```(\w*)")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
