@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import anyio
@@ -26,7 +29,7 @@ from headway.core.call import Fault, Problem, Unit, Usage
 from headway.core.engine import Engine
 from headway.core.retry import Retry
 from headway.core.steps import Outcome, Reply, Ticket
-from headway.drivers.aio import AioDriver
+from headway.drivers.aio import AioDriver, _Bell
 from headway.drivers.turnstile import Turnstile, Watch
 from headway.errors import BudgetExceeded, WouldWaitTooLong
 from headway.stores.memory import MemoryStore
@@ -387,3 +390,52 @@ async def test_a_final_problem_is_an_outcome_and_no_exception() -> None:
     assert outcome.problem is rejected.problem
     assert outcome.usages == (Usage(model="model"),)
     nothing_is_left(engine)
+
+
+class Suspended:
+    """Sends without end; what awaits it is suspended as in a loop that is never run again."""
+
+    async def send(self, ticket: Ticket, watch: Watch) -> Reply:
+        await Forever()
+        raise AssertionError("it was woken")
+
+
+class Forever:
+    def __await__(self) -> Generator[None, None, None]:
+        while True:
+            yield
+
+
+async def test_a_call_that_the_collector_finds_while_it_is_sent_is_settled_even_under_the_lock() -> None:
+    engine, written = an_engine(), Written()
+    turnstile = Turnstile(engine, written, Clock(), wall)
+    driver = AioDriver(turnstile, Suspended(), provider="anthropic", retry=Retry())
+    gc.disable()
+    try:
+        ring: list[Any] = [driver.run(a_call("c"))]
+        ring.append(ring)
+        ring[0].send(None)
+        assert engine.in_flight == 1
+        del ring
+        turnstile.look(gc.collect)
+    finally:
+        gc.enable()
+    assert written.outcomes == ["cancelled"]
+    nothing_is_left(engine, written)
+
+
+def test_a_bell_of_a_closed_loop_is_lost_and_says_so_to_whoever_sets_it() -> None:
+    loop, bell = asyncio.new_event_loop(), _Bell()
+    sleeping = loop.create_task(bell.heard(None, 0.0))
+    loop.run_until_complete(asyncio.sleep(0))
+    assert not bell.is_lost()
+    loop.call_exception_handler = lambda _said: None  # type: ignore[method-assign] # "task was destroyed": it was
+    loop.close()
+    assert bell.is_lost()
+    assert not bell.set()  # from its own thread
+    answers: list[bool] = []
+    other = threading.Thread(target=lambda: answers.append(bell.set()))
+    other.start()
+    other.join()
+    assert answers == [False]
+    del sleeping

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from drivers.stand_in import an_engine, nothing_is_left
 from headway.core.call import Fault, Unit
@@ -117,7 +118,7 @@ def test_a_waiting_call_can_be_cancelled_and_only_while_it_waits() -> None:
 def test_a_call_that_cannot_go_in_time_is_refused_in_the_same_moment() -> None:
     rules = replace(RULES, requests=6.0, burst_s=1.0)
     work = some(2)
-    hasty = replace(work.calls[1], max_wait_s=2.0)
+    hasty = structs.replace(work.calls[1], max_wait_s=2.0)
     driver = a_driver(work, rules)
     driver.start(work.calls[0], at=1.0)
     driver.start(hasty, at=1.2)
@@ -132,7 +133,7 @@ def test_a_call_behind_the_head_whose_time_is_up_is_refused_then() -> None:
     rules = replace(RULES, requests=6.0, burst_s=10.0)
     work = some(3)
     driver = a_driver(work, rules)
-    for call in (*work.calls[:2], replace(work.calls[2], max_wait_s=0.5)):
+    for call in (*work.calls[:2], structs.replace(work.calls[2], max_wait_s=0.5)):
         driver.start(call, at=16.0)
     driver.run(iter(()))
     refused = next(outcome for outcome in driver.outcomes if outcome.call.id == "2")
