@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import pytest
+from msgspec import structs
 
 from headway.core.call import Class, Estimate, Fault, Unit
 from headway.core.engine import Engine
@@ -203,7 +204,7 @@ def test_sixty_requests_a_minute_may_be_enforced_as_one_a_second(told: Told) -> 
 def test_an_interactive_call_waits_at_most_one_service_behind_a_bulk_backlog() -> None:
     """Nobody starves: thirty interactive calls come while two hundred bulk calls wait, at ten calls a second."""
     work = job("short", 400)
-    urgent = [replace(call, class_=Class.INTERACTIVE, job="") for call in work.calls[-30:]]
+    urgent = [structs.replace(call, class_=Class.INTERACTIVE, job="") for call in work.calls[-30:]]
     opened = dict[str, OpenEntry]()
 
     def record(entry: OpenEntry | Entry) -> None:

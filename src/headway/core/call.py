@@ -1,11 +1,16 @@
-"""The values that travel with a call: what is asked, what we think it takes, what it took."""
+"""The values that travel with a call: what is asked, what we think it takes, what it took.
+
+What is made anew for every call is a frozen `Struct`: a frozen dataclass in all but name, made ten times as fast.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
 
 
 class Unit(StrEnum):
@@ -27,8 +32,7 @@ class Class(StrEnum):
     BULK = "bulk"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """What the provider makes of a request before it runs.
 
     `pool` is what the provider counts together (never a key); None when the request draws on no limit.
@@ -40,8 +44,7 @@ class Identity:
     known: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """What a request will take, before it is sent. Tokens.
 
     `input_tokens` is all input: fresh, cache writes and cache reads together. `cacheable_tokens` is the part up to the
@@ -56,8 +59,7 @@ class Estimate:
     error: float = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """What a reply says it took, in disjoint token classes (only `thinking_tokens` is part of `output_tokens`).
 
     `parts` are iterations that are not in the top-level counts (compaction, advisor), each with its own model.
@@ -79,8 +81,7 @@ class Usage:
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """One limit as response headers show it, at the moment the request was admitted.
 
     `amount` is per `period_s` seconds; None where the header was missing or scrubbed. `rounding` is how far `remaining`
@@ -134,8 +135,7 @@ class Cap:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One logical request. `body` is what goes out, byte for byte; `request` is the same, parsed.
 
     `deadline` and `max_wait_s` are in monotonic seconds. `caps` are the budgets it draws on, besides the engine's own.

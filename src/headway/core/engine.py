@@ -8,7 +8,8 @@ Times named `now` are monotonic seconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from headway.core.books import Books, over
 from headway.core.bucket import Lesson
@@ -33,8 +34,7 @@ from headway.errors import HeadwayError
 NEWS_KEPT = 1000  # notices that nobody has fetched
 
 
-@dataclass(frozen=True, slots=True)
-class Pumped:
+class Pumped(Struct, frozen=True):
     """Who goes now, who is refused and why, and in how many seconds to ask again (None: when something changes)."""
 
     admitted: tuple[tuple[Place, Ticket], ...] = ()
@@ -46,7 +46,7 @@ _NOBODY = Pumped()
 
 
 class Engine:
-    """`limits` says what is known of a pool's limits from the start (nothing: learnt from the first reply, and until then calls
+    """`limits` says what is known of a pool's limits from the start (nothing: learnt from the first reply; until then calls
     go at the pace of what is `assumed`, or one alone), `lessons` what an earlier run was taught about its buckets.
 
     Nanodollars: `price` says what a call with so many input tokens costs at most, for the budget; `cost` what an attempt

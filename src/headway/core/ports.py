@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from headway.core.bucket import Lesson
 from headway.core.call import Class, Estimate, Identity, Problem, Reading, Unit, Usage
 from headway.core.limit import Limit
@@ -43,8 +45,7 @@ class Ledger(Protocol):
         """Note how the attempt of the same `attempt_id` ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenEntry:
+class OpenEntry(Struct, frozen=True):
     """An attempt about to be sent. `at_ns` is wall time, nanoseconds since 1970 UTC. No prompt, no key."""
 
     attempt_id: str
@@ -65,8 +66,7 @@ class OpenEntry:
     stream: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """How an attempt ended. `usage` is the provider's own; `estimated` says that it is ours instead.
 
     `outcome` is "ok", one of `core.call.Fault`, or "cancelled". Times are milliseconds from sending; None: never came.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from headway.core.call import Call, Problem, Usage
 from headway.core.ports import Entry, OpenEntry
 from headway.errors import HeadwayError
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(Struct, frozen=True):
     """The hold of an admitted call on its meters.
 
     `queued_s` is how long it waited in line; `at` is monotonic, `at_ns` the same moment in wall time (ns since 1970 UTC).
@@ -30,8 +31,7 @@ class Ticket:
     worst_cost: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What came back for one attempt, whole. `message` is the parsed reply; None if there was a problem.
 
     Times are seconds from sending; None: never came. `produced` is our count of output tokens of a reply that broke off.
@@ -55,23 +55,20 @@ class Reply:
 CANCELLED = Reply(status=None, headers={}, cancelled=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Admit:
+class Admit(Struct, frozen=True):
     """Wait in line until the meters let this attempt go. Answer: `Ticket`, or the error that refused it."""
 
     call: Call
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """Send it and read the reply to its end. Answer: `Sent`."""
 
     ticket: Ticket
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(Struct, frozen=True):
     """Give the ticket back, exactly once. Answer: None. `outcome` is "ok", a fault, or "cancelled"."""
 
     ticket: Ticket
@@ -81,8 +78,7 @@ class Settle:
     outcome: str = "ok"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """Write to the ledger. Answer: None."""
 
     entry: OpenEntry | Entry
@@ -96,8 +92,7 @@ class Pause:
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """Answer to `Send`. `now` is monotonic, `draw` a random number in [0, 1) for jitter."""
 
     reply: Reply
@@ -105,8 +100,7 @@ class Sent:
     draw: float
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a call ended: a reply, or the problem or error that was final, after `attempts` attempts."""
 
     call: Call
@@ -116,7 +110,7 @@ class Outcome:
     error: HeadwayError | None = None
     why: str = ""
     refusals: int = 0
-    usages: tuple[Usage, ...] = field(default=())
+    usages: tuple[Usage, ...] = ()
 
 
 Step = Admit | Send | Settle | Record | Pause
