@@ -556,3 +556,18 @@ def test_a_budget_that_is_raised_while_it_runs_lets_calls_go_again(gateway: Open
     assert [one.goes(acme("1 requests/day")) for _ in range(2)] == [True, False]
     assert [one.goes(acme("2 requests/day")) for _ in range(2)] == [True, False]
     assert one.used() == {"tenant acme, day 2026-11-24": 2}
+
+
+def test_a_budget_that_stands_on_no_key_any_more_refuses_nothing_is_not_shown_and_is_forgotten(
+    gateway: Opener,
+) -> None:
+    one = gateway()
+    assert one.goes(acme("1 requests", "9 requests/day"))
+    assert not one.goes(acme("1 requests", "9 requests/day"))
+    assert one.goes(acme("9 requests/day"))
+    assert list(one.used()) == ["tenant acme, day 2026-11-24"]
+    for name in range(5):
+        assert one.goes(Key(f"t{name}", f"t{name}", Class.STANDARD, budgets=("1 requests",)))
+        one.engine.flush()
+    assert "tenant acme, in all" not in {name for name, _ in one.engine.core.books.caps.budgets}
+    assert not one.goes(acme("1 requests"))

@@ -54,15 +54,23 @@ class _Grant(Cap):
 
 
 class _Group:
-    """One plan of one tenant: a budget for all its calls, or one for each session, job or model of it."""
+    """One plan of one tenant: a budget for all its calls, or one for each session, job or model of it. `is_dropped`: it
+    stands on no key any more."""
 
-    __slots__ = ("open", "plan", "tenant", "which")
+    __slots__ = ("is_dropped", "open", "plan", "tenant", "which")
 
     def __init__(self, tenant: str, plan: Plan, which: str = "") -> None:
         self.tenant = tenant
         self.plan = plan
         self.which = which or " (soft)" * plan.soft
+        self.is_dropped = False
         self.open: dict[tuple[str, ...], _Open] = {}
+
+    def change(self, plan: Plan) -> None:
+        """Another amount, of what is otherwise the same."""
+        self.plan = plan
+        for there in self.open.values():
+            there.grant = replace(there.grant, amount=plan.amount)
 
     def grant(self, values: tuple[str, ...], at_ns: int) -> _Grant:
         """The cap of the period that this moment is in."""
@@ -169,7 +177,7 @@ class Budgets:
         for there in self._all:
             cap = there.grant
             budget = budgets.get((cap.name, cap.unit))
-            if budget is None or not there.start_ns <= at_ns < there.end_ns:
+            if there.group.is_dropped or budget is None or not there.start_ns <= at_ns < there.end_ns:
                 continue
             budget.look(at_ns)
             clears = budget.clears_ns() if isinstance(budget, RollingBudget) else cap.end_ns
@@ -185,17 +193,27 @@ class Budgets:
 
     def _plan(self, key: Key) -> list[_Group]:
         """The budgets of a tenant are new, or others than they were. Those that stay go on as they are."""
-        least: dict[tuple[object, ...], Plan] = {}
+        least: dict[_Kind, Plan] = {}
         for plan in map(parse_plan, key.budgets):
-            kind = (plan.unit, plan.period, plan.per, plan.soft)
+            kind = _kind(plan)
             if kind not in least or plan.amount < least[kind].amount:
                 least[kind] = plan
-        if least and self._ledger is None and not self._has_warned:
+        before = {_kind(group.plan): group for group in self._tenants.get(key.tenant, ((), []))[1]}
+        groups = []
+        for kind, plan in least.items():
+            group = before.pop(kind, None) or _Group(key.tenant, plan)
+            group.change(plan)
+            groups.append(group)
+        for group in before.values():
+            group.is_dropped = True
+        self._tenants[key.tenant] = (key.budgets, groups)
+        self._warn_once(groups)
+        return groups
+
+    def _warn_once(self, groups: list[_Group]) -> None:
+        if groups and self._ledger is None and not self._has_warned:
             self._has_warned = True
             _log.warning("budgets without a ledger: a restart forgets what was spent")
-        groups = [_Group(key.tenant, plan) for plan in least.values()]
-        self._tenants[key.tenant] = (key.budgets, groups)
-        return groups
 
     def _recall(self, cap: Cap) -> Budget:
         """A budget at first sight, or after it was forgotten. Called under the lock of the engine."""
@@ -230,10 +248,20 @@ class Budgets:
     def _may_go(self, there: _Open) -> bool:
         if there.end_ns <= self._at_ns:
             return True
-        if there.is_fresh or len(self._all) < self._kept or self._ledger is None or self._ledger.problem:
+        if there.is_fresh or not (there.group.is_dropped or len(self._all) >= self._kept):
+            return False
+        if self._ledger is None or self._ledger.problem:
             return False
         self._has_forgotten = True
         return True
+
+
+_Kind = tuple[Unit, Period, tuple[str, ...], bool]
+
+
+def _kind(plan: Plan) -> _Kind:
+    """What makes it the same budget, whatever its amount."""
+    return (plan.unit, plan.period, plan.per, plan.soft)
 
 
 def _values(per: tuple[str, ...], session: str, job: str, model: str) -> tuple[str, ...]:
