@@ -14,6 +14,7 @@ from headway.cli.config import config
 from headway.cli.display import visible
 from headway.cli.doctor import doctor
 from headway.cli.emulate import emulate
+from headway.cli.exec import exec_
 from headway.cli.keys import keys
 from headway.cli.run import run as run_job
 from headway.cli.run import with_profile
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command("run")(run_job)
 app.command("send")(send)
 app.command("serve")(serve)
+app.command("exec")(exec_)
 app.command("top")(top)
 app.command("usage")(usage)
 app.command("emulate")(emulate)
