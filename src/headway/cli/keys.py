@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -196,7 +195,7 @@ def _check_budgets(key: Stored, others: Sequence[Stored]) -> None:
     for other in others:
         for written in other.budgets if other.tenant == key.tenant else ():
             theirs = parse_plan(written)
-            if any(plan != theirs and replace(plan, amount=theirs.amount) == theirs for plan in mine):
+            if any(plan != theirs and plan.kind == theirs.kind for plan in mine):
                 raise InputError(
                     f"tenant {key.tenant} has a budget of {written} by its key {other.name}",
                     hint="A budget is for all keys of a tenant. Leave it out here, or give this key a tenant of its own.",

@@ -7,7 +7,6 @@ is forgotten; so is one that nobody has used for long, where there are many, for
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections import deque
 from dataclasses import dataclass, replace
@@ -16,16 +15,15 @@ from functools import partial
 from headway.core.budget import Budget
 from headway.core.call import Cap, Unit
 from headway.core.rolling import PIECES, RollingBudget
+from headway.gateway.grants import Grant, Group, Open
 from headway.gateway.keys import Key
-from headway.gateway.period import Always, Period, Plan, Rolling, parse_plan, span_at
+from headway.gateway.period import Always, Plan, Rolling, parse_plan
 from headway.gateway.spent import Spent
 from headway.ledger.sqlite import SqliteLedger
 from headway.runtime import Engine
 
 KEPT = 10_000  # budgets that may be recalled, beside those in use; names of sessions come from outside
 _LOOKED_AT = 4  # old budgets, for each new one
-_PLAIN = re.compile(r"[\w.@:/+-][\w.@:/+ -]*")
-_NEVER_NS = 2**63 - 1
 _log = logging.getLogger("headway")
 
 
@@ -42,59 +40,6 @@ class Level:
     clears_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Grant(Cap):
-    """A cap, and all that is needed to read what was spent of it before."""
-
-    period: Period
-    soft: bool
-    whose: tuple[tuple[str, str], ...]
-    start_ns: int
-    end_ns: int | None
-
-
-class _Group:
-    """One plan of one tenant: a budget for all its calls, or one for each session, job or model of it. `is_dropped`: it
-    stands on no key any more."""
-
-    __slots__ = ("is_dropped", "open", "plan", "tenant", "which")
-
-    def __init__(self, tenant: str, plan: Plan, which: str = "") -> None:
-        self.tenant = tenant
-        self.plan = plan
-        self.which = which or " (soft)" * plan.soft
-        self.is_dropped = False
-        self.open: dict[tuple[str, ...], _Open] = {}
-
-    def change(self, plan: Plan) -> None:
-        """Another amount, of what is otherwise the same."""
-        self.plan = plan
-        for there in self.open.values():
-            there.grant = replace(there.grant, amount=plan.amount)
-
-    def grant(self, values: tuple[str, ...], at_ns: int) -> _Grant:
-        """The cap of the period that this moment is in."""
-        plan, span = self.plan, span_at(self.plan.period, at_ns)
-        whose = (("tenant", self.tenant), *zip(plan.per, values, strict=True))
-        words = [f"{name} {_shown(value)}" for name, value in whose]
-        name = ", ".join([*words, span.name]) + self.which
-        return _Grant(name, plan.unit, plan.amount, plan.period, plan.soft, whose, span.start_ns, span.end_ns)
-
-
-class _Open:
-    """A budget in its present period. `is_fresh`: used since it was last looked at."""
-
-    __slots__ = ("end_ns", "grant", "group", "is_fresh", "start_ns", "values")
-
-    def __init__(self, group: _Group, values: tuple[str, ...], at_ns: int) -> None:
-        self.group = group
-        self.values = values
-        self.grant = group.grant(values, at_ns)
-        self.start_ns = self.grant.start_ns
-        self.end_ns = _NEVER_NS if self.grant.end_ns is None else self.grant.end_ns
-        self.is_fresh = True
-
-
 class Budgets:
     """Names the caps of calls, and tells the engine what was spent of them before. For the one event loop of a gateway.
 
@@ -109,9 +54,9 @@ class Budgets:
         self._kept = kept
         self._since_ns = time.time_ns() if since_ns is None else since_ns
         self._has_forgotten = self._has_warned = False
-        self._tenants: dict[str, tuple[tuple[str, ...], list[_Group]]] = {}
-        self._asked: dict[tuple[str, Unit], _Group] = {}
-        self._all: deque[_Open] = deque()
+        self._tenants: dict[str, tuple[tuple[str, ...], list[Group]]] = {}
+        self._asked: dict[tuple[str, Unit], Group] = {}
+        self._all: deque[Open] = deque()
         self._at_ns = 0
         engine.core.books.caps.recall = self._recall
 
@@ -122,8 +67,7 @@ class Budgets:
         self._at_ns = at_ns
         found = []
         for group in groups:
-            per = group.plan.per
-            values = _values(per, session, job, model) if per else ()
+            values = group.values(session, job, model)
             there = group.open.get(values)
             if there is None or not there.start_ns <= at_ns < there.end_ns:
                 there = self._open(group, values, at_ns)
@@ -139,7 +83,7 @@ class Budgets:
         group = self._asked.get((key.tenant, cap.unit))
         if group is None:
             plan = Plan(cap.unit, cap.amount, Always(), ("session",))
-            group = self._asked[key.tenant, cap.unit] = _Group(key.tenant, plan, " (asked for)")
+            group = self._asked[key.tenant, cap.unit] = Group(key.tenant, plan, " (asked for)")
         there = group.open.get((session,))
         if there is None:
             there = self._open(group, (session,), 0)
@@ -153,7 +97,7 @@ class Budgets:
         meet = self._engine.core.books.caps.meet
         for key in keys:
             for cap in self.caps(key, "", "", "", at_ns):
-                if isinstance(cap, _Grant) and len(cap.whose) == 1:
+                if isinstance(cap, Grant) and len(cap.whose) == 1:
                     self._engine.turnstile.look(partial(meet, cap))
 
     def clears_ns(self, cap: Cap, at_ns: int) -> int | None:
@@ -162,7 +106,7 @@ class Budgets:
         if isinstance(budget, RollingBudget):
             clears = self._engine.turnstile.look(budget.clears_ns)
             return None if clears is None else max(clears, at_ns)
-        return cap.end_ns if isinstance(cap, _Grant) else None
+        return cap.end_ns if isinstance(cap, Grant) else None
 
     def levels(self, at_ns: int) -> tuple[Level, ...]:
         """All budgets that are in use at this time, by name."""
@@ -186,22 +130,22 @@ class Budgets:
             )
         return tuple(level for _, level in sorted(found.items()))
 
-    def _open(self, group: _Group, values: tuple[str, ...], at_ns: int) -> _Open:
-        there = group.open[values] = _Open(group, values, at_ns)
+    def _open(self, group: Group, values: tuple[str, ...], at_ns: int) -> Open:
+        there = group.open[values] = Open(group, values, at_ns)
         self._all.append(there)
         return there
 
-    def _plan(self, key: Key) -> list[_Group]:
+    def _plan(self, key: Key) -> list[Group]:
         """The budgets of a tenant are new, or others than they were. Those that stay go on as they are."""
-        least: dict[_Kind, Plan] = {}
+        least: dict[Plan, Plan] = {}
         for plan in map(parse_plan, key.budgets):
-            kind = _kind(plan)
+            kind = plan.kind
             if kind not in least or plan.amount < least[kind].amount:
                 least[kind] = plan
-        before = {_kind(group.plan): group for group in self._tenants.get(key.tenant, ((), []))[1]}
+        before = {group.plan.kind: group for group in self._tenants.get(key.tenant, ((), []))[1]}
         groups = []
         for kind, plan in least.items():
-            group = before.pop(kind, None) or _Group(key.tenant, plan)
+            group = before.pop(kind, None) or Group(key.tenant, plan)
             group.change(plan)
             groups.append(group)
         for group in before.values():
@@ -210,14 +154,14 @@ class Budgets:
         self._warn_once(groups)
         return groups
 
-    def _warn_once(self, groups: list[_Group]) -> None:
+    def _warn_once(self, groups: list[Group]) -> None:
         if groups and self._ledger is None and not self._has_warned:
             self._has_warned = True
             _log.warning("budgets without a ledger: a restart forgets what was spent")
 
     def _recall(self, cap: Cap) -> Budget:
         """A budget at first sight, or after it was forgotten. Called under the lock of the engine."""
-        if not isinstance(cap, _Grant):
+        if not isinstance(cap, Grant):
             return Budget(cap.amount, name=cap.name, unit=cap.unit)
         self._tidy()
         whose = dict(cap.whose)
@@ -245,7 +189,7 @@ class Budgets:
             if there.group.open.get(there.values) is there:
                 del there.group.open[there.values]
 
-    def _may_go(self, there: _Open) -> bool:
+    def _may_go(self, there: Open) -> bool:
         if there.end_ns <= self._at_ns:
             return True
         if there.is_fresh or not (there.group.is_dropped or len(self._all) >= self._kept):
@@ -254,23 +198,3 @@ class Budgets:
             return False
         self._has_forgotten = True
         return True
-
-
-_Kind = tuple[Unit, Period, tuple[str, ...], bool]
-
-
-def _kind(plan: Plan) -> _Kind:
-    """What makes it the same budget, whatever its amount."""
-    return (plan.unit, plan.period, plan.per, plan.soft)
-
-
-def _values(per: tuple[str, ...], session: str, job: str, model: str) -> tuple[str, ...]:
-    if len(per) == 1:
-        return (session if per[0] == "session" else job if per[0] == "job" else model,)
-    named = {"session": session, "job": job, "model": model}
-    return tuple([named[each] for each in per])
-
-
-def _shown(value: str) -> str:
-    """So that no name can be taken for two names, nor for none."""
-    return value if _PLAIN.fullmatch(value) else repr(value) if value else "(none)"

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -60,6 +60,11 @@ class Plan:
     period: Period
     per: tuple[Dimension, ...] = ()
     soft: bool = False
+
+    @property
+    def kind(self) -> Plan:
+        """What makes it the same budget, whatever its amount."""
+        return replace(self, amount=0)
 
 
 def parse_plan(text: str) -> Plan:
