@@ -157,7 +157,7 @@ async def _child(command: list[str], variables: dict[str, str]) -> int:
 
 
 def _start(command: list[str], variables: dict[str, str]) -> subprocess.Popen[bytes] | int:
-    """The program, or the exit code that says why there is none. (uvloop's own way would run what Python runs after forks.)"""
+    """The program, or the exit code that says why there is none. (uvloop's own way runs what Python runs after a fork.)"""
     try:
         return subprocess.Popen(command, env=variables)
     except FileNotFoundError:

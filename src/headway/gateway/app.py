@@ -76,8 +76,9 @@ class Gateway:
                 await deliver(self._health(head.path), send)
                 return
             key = key_of(head, self.keys, is_open=self._is_open)
-            await self._serve(head, key, receive, send)
-            self._served += 1
+            is_served = await self._serve(head, key, receive, send)
+            self._served += is_served
+            self._refused += not is_served
         except HeadwayError as error:
             self._refused += 1
             close_after(scope)
@@ -88,7 +89,8 @@ class Gateway:
     def _health(self, path: str) -> Answer:
         return _DRAINING if self.is_draining and path == "/readyz" else _OK
 
-    async def _serve(self, head: Head, key: Key, receive: Receive, send: Send) -> None:
+    async def _serve(self, head: Head, key: Key, receive: Receive, send: Send) -> bool:
+        """Whether it was not refused here."""
         identity = self.engine.provider.identify(head.path, {})
         scope = scope_of(head, key)
         if identity.pool is None:
@@ -98,8 +100,8 @@ class Gateway:
         try:
             if identity.pool is None:
                 await self._pass(head, key, scope, body, send)
-            else:
-                await self._calls.run(head, key, scope, body, send)
+                return True
+            return await self._calls.run(head, key, scope, body, send)
         finally:
             self._held -= len(body)
 

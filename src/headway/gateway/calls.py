@@ -12,7 +12,7 @@ from headway.core.call import Call, Identity
 from headway.core.steps import Outcome
 from headway.drivers.aio import AioDriver
 from headway.errors import BudgetExceeded, ConnectionFailed, HeadwayError
-from headway.exchange.asked import call_of
+from headway.exchange.asked import call_of, draws_tokens
 from headway.exchange.scope import Scope
 from headway.gateway.budgets import Budgets
 from headway.gateway.head import TRAILER, Head
@@ -57,8 +57,8 @@ class Calls:
         self._budgets = budgets
         self._lanes = Lanes()
 
-    async def run(self, head: Head, key: Key, scope: Scope, body: bytes, send: Send) -> None:
-        """Run one to its end. Raises HeadwayError if it cannot even stand in line."""
+    async def run(self, head: Head, key: Key, scope: Scope, body: bytes, send: Send) -> bool:
+        """Run one to its end; whether it was not refused here. Raises HeadwayError if it cannot even stand in line."""
         request = parse_object(body)
         call = self._call(head, key, scope, request or {})
         check_call(key, head, call.identity.pool or "", request, body)
@@ -80,6 +80,7 @@ class Calls:
             else:
                 trailer = head.ours.get(TRAILER, "0") == "1"
                 await _stream(sending.body, _told(call, sending, standing), standing, send, trailer=trailer)
+            return outcome is None or outcome.error is None
         finally:
             del self._standings.calls[call.id]
             self._lanes.leave(key)
@@ -91,10 +92,11 @@ class Calls:
             scope = replace(scope, max_wait_s=AT_ONCE_S)
         call = call_of(head.path, request, scope, self._engine)
         identity = self._known(call.identity)
-        if key.weight == 1.0 and identity is call.identity and self._budgets is None:
+        has_budgets = self._budgets is not None and key.budgets and draws_tokens(identity)
+        if key.weight == 1.0 and identity is call.identity and not has_budgets:
             return call
         caps = call.caps
-        if self._budgets is not None and key.budgets:
+        if has_budgets and self._budgets is not None:
             caps += self._budgets.caps(key, call.session, identity.model, call.job, time.time_ns())
         return structs.replace(call, identity=identity, weight=key.weight, caps=caps)
 
