@@ -163,24 +163,6 @@ def test_the_smaller_of_two_that_differ_in_nothing_else_holds(gateway: Opener) -
     assert sorted(cap.amount for cap in caps) == [5 * 10**9, 7 * 10**9, 9 * 10**9]
 
 
-NAMES = st.one_of(
-    st.text(max_size=12), st.sampled_from(["", "(none)", "a, model b", "'a'", "a", "\ud800", "a\0b"])
-)
-
-
-@given(st.lists(st.tuples(NAMES, NAMES), min_size=2, max_size=2, unique=True))
-def test_whatever_callers_call_things_each_has_a_budget_of_its_own(pairs: Sequence[tuple[str, str]]) -> None:
-    one = Gateway(None)
-    try:
-        names = {
-            one.budgets.caps(acme("1usd/day per session per model"), session, model, "", NOON)[0].name
-            for session, model in pairs
-        }
-        assert len(names) == len(pairs)
-    finally:
-        one.close()
-
-
 @pytest.mark.parametrize("session", ["\ud800", "a\0b", "x" * 600, "'; DROP TABLE attempts; --"])
 def test_odd_names_are_counted_before_and_after_a_restart(gateway: Opener, session: str) -> None:
     key = acme("3 requests per session")

@@ -31,6 +31,7 @@ class Spent:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._db: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
 
     def amount(self, unit: Unit, whose: Mapping[str, str], start_ns: int, end_ns: int | None) -> int:
         """What was spent of `unit` by attempts sent from `start_ns` to before `end_ns`. `whose`: tenant, session, job, model.
@@ -64,19 +65,29 @@ class Spent:
         return [(int(at_ns), int(amount)) for at_ns, amount in self._read(sql, values)]
 
     def _read(self, sql: str, values: Sequence[object]) -> list[tuple[int, int]]:
-        """Once more with a new connection if the one at hand has gone bad: the file may have been moved."""
-        if self._path is None or not self._path.exists():
-            self.close()
+        if self._path is None:
             return []
-        for _ in range(2):
+        file = _identity(self._path)
+        if file != self._file:  # it was moved, or deleted, or made
+            self.close()
+            self._file = file
+        if file is None:
+            return []
+        try:
             if self._db is None:
                 self._db = read_file(self._path)
-            try:
-                return self._db.execute(sql, values).fetchall()
-            except sqlite3.Error as error:
-                self.close()
-                failed = error
-        raise LedgerError(f"cannot read the ledger {self._path}: {failed}")
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            self.close()
+            raise LedgerError(f"cannot read the ledger {self._path}: {error}") from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _as_written(name: str) -> str:
