@@ -70,11 +70,11 @@ class Ours:
     def closed_gate(self) -> Callable[[], None]:
         """Let nobody out of the line until what this returns is called."""
         core, pump = self.engine.core, self.engine.core.pump
-        core.pump = lambda *_asked: Pumped([], [], None)  # type: ignore[method-assign] # as if every limit were used up
+        core.pump = lambda *_asked: Pumped()  # type: ignore[method-assign] # as if every limit were used up
 
         def let_go() -> None:
             core.pump = pump  # type: ignore[method-assign] # as it was
-            self.engine.turnstile.look(lambda: [self.engine.turnstile._pump(name) for name in core.pools])
+            self.engine.turnstile.look(self.engine.turnstile._pump_all)
 
         return let_go
 
