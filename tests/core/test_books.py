@@ -67,6 +67,11 @@ def settle(engine: Engine, ticket: Ticket, reply: Reply = OK, *, estimated: bool
     return engine.settle(ticket, reply, reply.usage or Usage(model="model"), estimated, float(next(SECONDS)))
 
 
+def took(input_tokens: int, output_tokens: int) -> Reply:
+    usage = Usage(input_tokens, output_tokens=output_tokens, model="model")
+    return Reply(200, {}, message={}, usage=usage, total_s=1.0)
+
+
 def fail(fault: Fault, status: int | None) -> Reply:
     return Reply(status, {}, problem=Problem(fault, "type", "message", status, retry_after_s=0.1))
 
@@ -125,14 +130,42 @@ def test_a_call_whose_reply_broke_off_counts_by_its_estimate() -> None:
     assert spent(engine) == {Unit.USD: (130, 0), Unit.TOKENS: (130, 0), Unit.REQUESTS: (1, 0)}
 
 
-def test_a_call_beyond_a_cap_is_refused_although_money_is_only_held() -> None:
-    """It never waits: calls in flight may well take what they hold."""
+def test_a_call_whose_budget_is_held_by_others_lets_others_pass_and_goes_when_they_have_taken_less() -> None:
+    engine = make()
+    cap = Cap("b", Unit.TOKENS, 1000)
+    first = go(engine, a_call("1", caps=(cap,)))
+    held = engine.books.caps.budgets["b", Unit.TOKENS].held
+    assert 500 < held <= 1000
+    engine.join(a_call("2", caps=(cap,)), 1, float(next(SECONDS)))
+    engine.join(a_call("3"), 1, float(next(SECONDS)))
+    pumped = engine.pump(POOL, float(next(SECONDS)), 0)
+    assert [ticket.call.id for _, ticket in pumped.admitted] == ["3"]
+    assert not pumped.refused
+    settle(engine, first, took(10, 5))
+    pumped = engine.pump(POOL, float(next(SECONDS)), 0)
+    assert [ticket.call.id for _, ticket in pumped.admitted] == ["2"]
+
+
+def test_a_call_whose_budget_is_used_up_by_those_it_waited_for_is_refused_then() -> None:
+    engine = make()
+    cap = Cap("b", Unit.TOKENS, 1000)
+    first = go(engine, a_call("1", caps=(cap,)))
+    engine.join(a_call("2", caps=(cap,)), 1, float(next(SECONDS)))
+    assert not engine.pump(POOL, float(next(SECONDS)), 0).refused
+    settle(engine, first, took(900, 200))
+    pumped = engine.pump(POOL, float(next(SECONDS)), 0)
+    assert [str(error).partition(";")[0] for _, error in pumped.refused] == [
+        "budget 'b' of 1,000 tokens: 1,100 tokens are used by 1 call (model 1,100 tokens)"
+    ]
+
+
+def test_a_call_that_may_not_wait_for_its_budget_is_refused_and_told_what_is_held() -> None:
     engine = make()
     cap = Cap("b", Unit.REQUESTS, 1)
     go(engine, a_call("1", caps=(cap,)))
-    error = refused(engine, a_call("2", caps=(cap,)))
+    error = refused(engine, a_call("2", caps=(cap,), max_wait_s=0.0))
     assert (error.used, error.cap, error.unit, error.budget) == (0, 1, "requests", "b")
-    assert "1 requests is held by 1 call in flight" in str(error)
+    assert "1 request is held by 1 call in flight" in str(error)
 
 
 def test_a_call_that_is_refused_does_not_hold_up_those_behind_it() -> None:

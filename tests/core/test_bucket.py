@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.core.bucket import Belief, Bucket
+from headway.core.bucket import Bucket
 from headway.core.call import Unit
 from headway.core.limit import Limit
 
@@ -205,7 +205,7 @@ def test_a_sure_belief_that_was_wrong_teaches_a_smaller_capacity() -> None:
     then = one.charge(60.0, 1000.0)
     one.shrink(then, 0.0)
     assert one.capacity == pytest.approx(60.0)
-    one.read(Belief(0.0, 0.0), 100.0, rounding=0.0, below=0.0, above=0.0)
+    one.read(0.0, 100.0, rounding=0.0, below=0.0, above=0.0)
     assert one.capacity == pytest.approx(60.0)
 
 

@@ -105,7 +105,7 @@ class Caps:
         return any(cap.unit is Unit.USD and not self._of(cap).soft for cap in call.caps)
 
     def refusal(self, call: Call, take: Take) -> BudgetExceeded | None:
-        """Why this call may not go now, by the first of its caps that has no room for it; None: it may."""
+        """Why this call may not go, by the first of its caps that has no room for it even if nothing were in flight."""
         for cap in call.caps:
             budget = self._of(cap)
             budget.look(self.at_ns)
@@ -114,8 +114,20 @@ class Caps:
             amount = take.of(cap.unit)
             if amount is None:
                 return _unpriced(budget, call)
-            if budget.spent >= budget.cap or not budget.fits(amount):
+            if budget.spent >= budget.cap or budget.is_over(amount):
                 return _exceeded(budget, call, take)
+        return None
+
+    def decide(self, call: Call, take: Take, *, may_wait: bool) -> BudgetExceeded | Cap | None:
+        """Whether this call may go (None). If not: why, or the cap that has no room beside the calls in flight, which may
+        yet take less than they hold."""
+        error = self.refusal(call, take)
+        if error is not None:
+            return error
+        for cap in call.caps:
+            budget = self._of(cap)
+            if not budget.soft and not budget.fits(take.of(cap.unit) or 0):
+                return cap if may_wait else _exceeded(budget, call, take)
         return None
 
     def hold(self, call: Call, take: Take) -> Held:
@@ -144,9 +156,9 @@ def settle(held: Held, took: Take, model: str) -> list[tuple[Budget, float]]:
 
 
 def _exceeded(budget: Budget, call: Call, take: Take) -> BudgetExceeded:
-    shown = f"{_amount(budget.spent, budget.unit)} is used{_by(budget)}"
+    shown = f"{_amounts(budget.spent, budget.unit)} used{_by(budget)}"
     if budget.in_flight:
-        shown += f", {_amount(budget.held, budget.unit)} is held by {_calls(budget.in_flight)} in flight"
+        shown += f", {_amounts(budget.held, budget.unit)} held by {_calls(budget.in_flight)} in flight"
     cost = "" if take.nanousd is None else f", expected to cost {_amount(take.nanousd, Unit.USD)}"
     refused = f"a call of {call.identity.model[:100]} of about {take.tokens:,} tokens{cost}"
     scale = 1e-9 if budget.unit is Unit.USD else 1.0
@@ -187,4 +199,10 @@ def _calls(count: int) -> str:
 
 
 def _amount(amount: int, unit: Unit) -> str:
-    return f"${amount / 1e9:,.4f}" if unit is Unit.USD else f"{amount:,} {_WORDS[unit]}"
+    if unit is Unit.USD:
+        return f"${amount / 1e9:,.4f}"
+    return f"{amount:,} {_WORDS[unit].removesuffix('s') if amount == 1 else _WORDS[unit]}"
+
+
+def _amounts(amount: int, unit: Unit) -> str:
+    return f"{_amount(amount, unit)} {'is' if unit is Unit.USD or amount == 1 else 'are'}"

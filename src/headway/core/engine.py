@@ -14,14 +14,14 @@ from msgspec import Struct
 from headway.core.books import Books, over
 from headway.core.bucket import Lesson
 from headway.core.budget import Budget
-from headway.core.call import Call, Fault, Reading, Unit, Usage
+from headway.core.call import Call, Cap, Fault, Reading, Unit, Usage
 from headway.core.ceiling import Ceiling
 from headway.core.events import BudgetLow, LimitLearnt
 from headway.core.forecast import Forecast
 from headway.core.limit import Limit
 from headway.core.line import Place
 from headway.core.needs import Needs, needs_of
-from headway.core.pool import WARMING, Pool
+from headway.core.pool import Pool, held_by
 from headway.core.ports import Level, Store
 from headway.core.prefix import Prefixes
 from headway.core.refusal import INFINITY, limit_behind, too_long
@@ -29,7 +29,7 @@ from headway.core.retry import RetryBudget
 from headway.core.running import LOOK_FIRST, PROGRESS_TOKENS, Running, used_by
 from headway.core.steps import Reply, Ticket
 from headway.core.totals import Total
-from headway.errors import HeadwayError
+from headway.errors import BudgetExceeded, HeadwayError
 
 NEWS_KEPT = 1000  # notices that nobody has fetched
 
@@ -172,11 +172,13 @@ class Engine:
                 admitted.append((place, went.ticket))
                 continue
             error, wait_s = went
+            if error is None and place.aside:
+                continue
             if error is None:
                 return wait_s
             line.leave(place)
             refused.append((place, error))
-        pool.waits_for, pool.level, pool.clears_at = (WARMING if line.size else ""), 0.0, now
+        pool.waits_for, pool.level, pool.clears_at = pool.reason_aside(), 0.0, now
         return INFINITY
 
     def _set_aside(self, pool: Pool, place: Place, now: float) -> bool:
@@ -298,6 +300,8 @@ class Engine:
             self._end_warming(running, succeeded=problem is None and reply.status is not None, now=now)
         accepted = estimated or (reply.status is not None and reply.status < 400)
         cost, low = self.books.settle(running.posting, ticket, reply, usage, accepted=accepted)
+        for cap in call.caps:
+            self._bring_back(held_by(cap.name))
         for budget, share in low:
             self._tell(BudgetLow(budget.name, budget.unit, budget.spent, budget.cap, share))
         pool.look(now)
@@ -333,9 +337,13 @@ class Engine:
                 return over(self.budget, worst), 0.0
             return pool.wait(place, "the budget", INFINITY, 0.0, now)
         take = self.books.expected(call, needs) if call.caps else None
-        error = None if take is None else self.books.caps.refusal(call, take)
-        if error is not None:
-            return error, 0.0
+        if take is not None:
+            may_wait = place.give_up_at is None or place.give_up_at > now
+            match self.books.caps.decide(call, take, may_wait=may_wait):
+                case BudgetExceeded() as error:
+                    return error, 0.0
+                case Cap(name):
+                    return pool.wait_for_budget(place, name, now)
         ticket_id = f"{call.id}-{place.number}"
         short = self.store.take(ticket_id, pool.name, needs.holds, now)
         if short is not None:

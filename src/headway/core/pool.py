@@ -18,7 +18,21 @@ from headway.errors import HeadwayError
 WARMING = "the first reply with the same prompt prefix"
 GAP_MEMORY = 0.1
 SURELY = 0.6  # of the pace that one limit alone would set: calls that draw on different limits go together
+CAPACITY, GROWTH = "the provider's capacity", "the ramp limit, which bounds how fast your usage may grow"
 _OPEN = ("", 0.0)
+_BUDGET = "budget "
+ASIDE_S = 60.0  # then a call whose budget is held by others is looked at again, whatever happens
+
+
+def held_by(budget: str) -> str:
+    """What a call is set aside for whose budget has no room beside the calls in flight."""
+    return f"{_BUDGET}{budget}"
+
+
+def _reason(aside: str) -> str:
+    if aside.startswith(_BUDGET):
+        return f"calls in flight to settle, which hold the rest of the budget {aside.removeprefix(_BUDGET)!r}"
+    return WARMING
 
 
 @dataclass(slots=True)
@@ -68,8 +82,10 @@ class Pool:
             wait_s = self.opens_at - now if self.assumed else INFINITY
             if wait_s > 0.0:
                 return "the first reply, to learn the limits", wait_s
-        wait_s = max(self.ceiling.wait(now), self.ramp.wait(now))
-        return ("the provider's capacity", wait_s) if wait_s > 0.0 else _OPEN
+        capacity_s, growth_s = self.ceiling.wait(now), self.ramp.wait(now)
+        if capacity_s <= 0.0 and growth_s <= 0.0:
+            return _OPEN
+        return (CAPACITY, capacity_s) if capacity_s >= growth_s else (GROWTH, growth_s)
 
     def wait(
         self, place: Place, why: str, wait_s: float, level: float, now: float, limit: str = ""
@@ -97,12 +113,22 @@ class Pool:
             return 0.0
         return max(self.clears_at - now, 0.0) + (place.ahead - 1) * self.gap_s * SURELY
 
+    def wait_for_budget(self, place: Place, budget: str, now: float) -> tuple[None, float]:
+        """Others pass the front, whose budget is held by calls in flight, until one of them is over."""
+        self.line.set_aside(place, held_by(budget), now + ASIDE_S)
+        return None, 0.0
+
+    def reason_aside(self) -> str:
+        """What the first of those set aside waits for, in words; empty: nobody is set aside."""
+        place = self.line.head()
+        return "" if place is None else _reason(place.aside)
+
     def refuse(self, late: Sequence[Place], now: float) -> list[tuple[Place, HeadwayError]]:
         """Take those out of the line whose time is up, and say what they waited for."""
         refused: list[tuple[Place, HeadwayError]] = []
         for place in late:
             error = (
-                too_long(WARMING, 0.0, INFINITY)
+                too_long(_reason(place.aside), 0.0, INFINITY)
                 if place.aside
                 else too_long(self.waits_for or "its turn", self.level, max(self.clears_at - now, 0.0))
             )

@@ -76,10 +76,11 @@ class Turnstile:
         """Stand in line."""
         waiting = None
         with self._lock:
-            place = self.engine.join(call, number, self.clock())
+            now = self.clock()
+            place = self.engine.join(call, number, now)
             slot = self._slots[id(place)] = Slot(place, bell)
             name = place.call.identity.pool or ""
-            self._pump(name)
+            self._pump(name, now)
             if self.tell is not None and slot.answer is None:
                 pool = self.engine.pools[name]
                 wait_s = max(pool.clears_at - self.clock(), 0.0)
@@ -249,8 +250,8 @@ class Turnstile:
         if len(self.engine.pools[pool].line):
             self._pump(pool)
 
-    def _pump(self, pool: str) -> None:
-        now = self.clock()
+    def _pump(self, pool: str, now: float | None = None) -> None:
+        now = self.clock() if now is None else now
         pumped = self.engine.pump(pool, now, self._wall())
         lost = []
         answers: list[tuple[Place, Ticket | HeadwayError]] = [*pumped.admitted, *pumped.refused]

@@ -48,8 +48,8 @@ class AsyncTransport(Door, httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request when its turn has come."""
-        engine = self.engine_for(request.url)
         try:
+            engine = self.engine_for(request.url)
             asked = ask(request, engine)
             if asked.identity.pool is None:
                 return await self._pass(asked, engine)

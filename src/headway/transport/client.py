@@ -99,9 +99,11 @@ class _AsyncClient(httpx2.AsyncClient):
 
 def _sorted(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Options of the connections, of the client, of the engine."""
+    limits = options.get("limits")  # of connections, or of the quota as text
+    ours = {"limits": options.pop("limits")} if isinstance(limits, str) else {}
     connections = {name: options.pop(name) for name in _OF_CONNECTIONS if name in options}
     clients = {name: options.pop(name) for name in _OF_CLIENTS if name in options}
-    return connections, {"timeout": TIMEOUT, "follow_redirects": True, **clients}, options
+    return connections, {"timeout": TIMEOUT, "follow_redirects": True, **clients}, {**options, **ours}
 
 
 def _proxies(connections: dict[str, Any]) -> dict[str, str | None]:

@@ -48,8 +48,8 @@ class Transport(Door, httpx2.BaseTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request when its turn has come."""
-        engine = self.engine_for(request.url)
         try:
+            engine = self.engine_for(request.url)
             asked = ask(request, engine)
             if asked.identity.pool is None:
                 return self._pass(asked, engine)
