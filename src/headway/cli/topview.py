@@ -17,6 +17,7 @@ from headway.cli.usage import dollars
 WIDE = 120  # columns; from here on there are two side by side
 _GAP = 4
 _LONGEST_NAME = 24
+_LEAST = 4  # lines of a table: its head, a row, how many more there are, and a line below
 State = Mapping[str, Any]
 _CLASS_STYLES = {"interactive": "bold cyan", "standard": "", "bulk": "dim"}
 _UNITS = {"requests": "requests", "input_tokens": "input", "output_tokens": "output", "tokens": "tokens"}
@@ -24,19 +25,36 @@ _PERIODS = {1.0: "s", 60.0: "min", 3600.0: "h", 86400.0: "day"}
 
 
 def picture(state: State, width: int, height: int, note: str = "") -> Group:
-    """The state, `width` columns wide and at most about `height` lines high. `note` says what is wrong with it."""
+    """The state, `width` columns wide and `height` lines high at most. `note` says what is wrong with it."""
     rows: list[RenderableType] = [*_head(state, note), Text("")]
     pools = sorted(state["pools"], key=lambda pool: (-pool["waiting"], -pool["in_flight"], pool["pool"]))
-    room = max(height - 8, 12)
+    left = height - len(rows) - 1
     if not pools:
         rows.append(Text("No call has come yet.", style="dim"))
-    for pool in pools[: max(1, room // 10)]:
+    shown = _that_fit(pools, left // 2)
+    for pool in shown:
         rows += [*_pool(pool, min(width, 110)), Text("")]
-    lines = max(3, room - sum(len(pool["limits"]) + 2 for pool in pools[:2]))
-    parts = [_line(pools, lines), _tenants(state, lines), _budgets(state, lines), _refusals(state, lines)]
-    shown = [part for part in parts if part is not None]
-    rows.append(_beside(shown, width) if width >= WIDE else _stacked(shown))
+        left -= len(pool["limits"]) + 2
+    if len(shown) < len(pools):
+        rows += [Text(f"and {len(pools) - len(shown):,} pools more", style="dim"), Text("")]
+        left -= 2
+    kinds = [kind for kind in (_line, _tenants, _refusals, _budgets) if kind(state, 1) is not None]
+    beside = 2 if width >= WIDE else 1
+    while len(kinds) > beside and left // -(-len(kinds) // beside) < _LEAST:
+        kinds.pop()
+    most = max(1, left // max(-(-len(kinds) // beside), 1) - _LEAST + 1)
+    parts = [part for kind in kinds if (part := kind(state, most)) is not None]
+    rows.append(_beside(parts, width) if width >= WIDE else _stacked(parts))
     return Group(*rows)
+
+
+def _that_fit(pools: Sequence[State], lines: int) -> Sequence[State]:
+    """The first of them, one at least."""
+    for count, pool in enumerate(pools):
+        lines -= len(pool["limits"]) + 2
+        if lines < 0:
+            return pools[: max(count, 1)]
+    return pools
 
 
 def _head(state: State, note: str) -> Iterator[Text]:
@@ -115,8 +133,8 @@ def _amount(amount: float) -> str:
     return short(amount).replace(".0k", "k").replace(".00M", "M")
 
 
-def _line(pools: Sequence[State], most: int) -> Table | None:
-    queues = [queue for pool in pools for queue in pool["line"]]
+def _line(state: State, most: int) -> Table | None:
+    queues = [queue for pool in state["pools"] for queue in pool["line"]]
     if not queues:
         return None
     ranks = list(_CLASS_STYLES)
@@ -170,8 +188,9 @@ def _refusals(state: State, most: int) -> Table | None:
         alike.setdefault((refusal["by"], refusal["tenant"], refusal["limit"]), []).append(refusal)
     if not alike:
         return None
+    most = min(most, 8)
     table = _table("refused", ">calls", "by", "for", ">clears", "limit")
-    for (by, tenant, limit), refusals in list(alike.items())[: min(most, 8)]:
+    for (by, tenant, limit), refusals in list(alike.items())[:most]:
         latest = refusals[0]
         at = datetime.fromtimestamp(latest["at_ns"] / 1e9, UTC).astimezone()
         wait = latest["wait_s"]
@@ -183,7 +202,7 @@ def _refusals(state: State, most: int) -> Table | None:
             "-" if wait is None else clock(wait),
             Text(visible(limit).replace("_", " "), no_wrap=True, overflow="ellipsis"),
         )
-    return table
+    return _and_more(table, len(alike) - most)
 
 
 def _table(*columns: str) -> Table:
