@@ -5,7 +5,9 @@ Rules
 - What a full bucket holds is mostly unpublished. A bucket of unknown size starts as even spacing: nothing but its refill.
 - `spare` is what the bucket is believed to hold beyond our level. It is unlocked by slow start: each admission that the
   provider confirms unlocks as much again as it took. It is not lost meanwhile, because calls leave at the refill rate.
-- A header is compared with what the mirror believed when *that* call was admitted, never with what it believes now.
+- A header is compared with what the mirror believed when *that* call was admitted, never with what it believes now. Such
+  a belief (`then`) is one number: the content right after the admission, less `shifted`, all corrections made by then. So
+  `then + shifted` is what was believed then, with what has been learnt about it since.
 - A refusal is a measurement: it names the level. If a header showed room at that very moment, headers overstate what is
   there (they may show the minute's limit less what is not refilled yet, of a bucket that holds much less): by how much
   is learnt. Without headers it teaches the capacity, but only if the belief was no guess.
@@ -18,24 +20,12 @@ Times are monotonic seconds, amounts are in the limit's unit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from headway.core.limit import Limit
 
 GUARD_S, WIDEST_GUARD_S = 0.05, 1.0
 DRAW = 5.0  # how many times the refill rate spare is unlocked at most, so that an unexpected end is met by few calls
 ASSUMED_BURST_S = 2.0  # where no header ever tells; the burst of real APIs is not published
-
-
-class Belief(NamedTuple):
-    """What the bucket was believed to hold right after an admission.
-
-    `shift` and `given` date it: the corrections made by then, and what the provider had given back.
-    """
-
-    content: float
-    shift: float = 0.0
-    given: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +42,18 @@ class Bucket:
 
     __slots__ = (
         "_at",
-        "_given",
         "_is_measured",
-        "_shift",
         "_top",
         "_unlocked_at",
         "_widened_at",
         "capacity",
+        "given",
         "guard_s",
         "level",
         "limit",
         "overstated",
         "rate",
+        "shifted",
         "spare",
     )
 
@@ -79,7 +69,8 @@ class Bucket:
         self._is_measured = False
         self._widened_at = float("-inf")
         self._at = self._unlocked_at = now
-        self._shift = self._given = 0.0
+        self.shifted = 0.0  # the sum of all corrections
+        self.given = 0.0  # what the provider has given back
 
     @property
     def content(self) -> float:
@@ -116,8 +107,8 @@ class Bucket:
         short = need + rate * self.guard_s - self.level
         return short / rate if short > 1e-9 * rate else 0.0
 
-    def charge(self, amount: float, now: float) -> Belief:
-        """Take `amount` now: after `wait` said 0, or for what has happened anyway."""
+    def charge(self, amount: float, now: float) -> float:
+        """Take `amount` now: after `wait` said 0, or for what has happened anyway. Returns what is believed then."""
         if now > self._at:
             self.refill(now)
         level, spare, capacity = self.level, self.spare, self.capacity
@@ -125,13 +116,13 @@ class Bucket:
             level = capacity
         self.level = level = level - amount
         content = level + spare
-        return Belief(content if content < capacity else capacity, self._shift, self._given)
+        return (content if content < capacity else capacity) - self.shifted
 
     def give(self, amount: float) -> None:
         """The provider gives `amount` back now. (`shift` is for what was true all the time, and is learnt late.)"""
         level, full = self.level + amount, self.open_capacity + self.rate * self.guard_s
         self.level = level if level < full else full
-        self._given += amount
+        self.given += amount
 
     def shift(self, amount: float) -> None:
         """Correct the content by `amount`, learnt late about the past.
@@ -150,7 +141,9 @@ class Bucket:
             level = full
         self.level = level
         after = level + spare
-        self._shift += (after if after < capacity else capacity) - (before if before < capacity else capacity)
+        self.shifted += (after if after < capacity else capacity) - (
+            before if before < capacity else capacity
+        )
 
     def confirm(self, took: float, now: float) -> None:
         """The provider admitted a call that took `took`: unlock as much again, at a bounded pace."""
@@ -174,19 +167,14 @@ class Bucket:
         if self.limit.burst is None and self.capacity == 0.0:
             self.capacity = self.spare = min(self.rate * ASSUMED_BURST_S, self._top)
 
-    def surprise(self, then: Belief, remaining: float) -> float:
+    def surprise(self, then: float, remaining: float) -> float:
         """How far a reading is from what was believed when its call was admitted."""
-        return remaining - self.overstated - self.now_of(then)
-
-    def now_of(self, then: Belief) -> float:
-        """What was believed then, with what has been learnt about it since."""
-        return then.content + self._shift - then.shift
+        return remaining - self.overstated - then - self.shifted
 
     def read(
         self,
-        then: Belief,
+        then: float,
         remaining: float,
-        *,
         rounding: float,
         below: float,
         above: float,
@@ -199,13 +187,11 @@ class Bucket:
         of unknown size is believed to hold what it has shown to hold, up to one period's amount: what remains, and
         what the call `took`.
         """
-        off = remaining - self.overstated - (then.content + self._shift - then.shift)
+        off = remaining - self.overstated - then - self.shifted
         if self.limit.burst is None:
             shown = remaining + took - self.overstated - rounding
             if shown > self.capacity:
                 self.capacity = shown if shown < self._top else max(self.capacity, self._top)
-        if self._given > then.given:  # which may have come before the call had arrived, or after
-            above += self._given - then.given
         if off < -below:
             self.shift(off + below)
         elif off > above:
@@ -213,7 +199,7 @@ class Bucket:
             forgiven = min(change, max(-self.level, 0.0))  # a debt that is none is no spare, either
             self.level += forgiven
             self.spare += change - forgiven
-            self._shift += change
+            self.shifted += change
         elif gain:
             self.shift(off * gain)
 
@@ -223,7 +209,7 @@ class Bucket:
         before = self.content
         self.spare = 0.0
         self.level = min(self.level, min(need, self.capacity) - self.rate * retry_after_s)
-        self._shift += self.content - before
+        self.shifted += self.content - before
 
     def widen(self, now: float) -> None:
         """A call was refused although the belief was about right: keep a larger distance. Once a second at most."""
@@ -241,12 +227,12 @@ class Bucket:
         self.overstated = max(self.overstated, remaining - there)
         self._hold_at_most(self.limit.amount - self.overstated)
 
-    def shrink(self, then: Belief, need: float) -> None:
+    def shrink(self, then: float, need: float) -> None:
         """A sure belief was wrong: the bucket holds no more than had been drawn from it when `need` was refused.
 
         To be told before `refuse`.
         """
-        self._hold_at_most(self.capacity - (self.now_of(then) + need))
+        self._hold_at_most(self.capacity - (then + self.shifted + need))
 
     def lesson(self) -> Lesson | None:
         """What refusals have taught about this bucket, to be kept for the next run; None: nothing."""
@@ -267,7 +253,7 @@ class Bucket:
         self.capacity = self._top = max(min(self.capacity, amount), 0.0)
         self.spare = min(self.spare, self.capacity)
         self._is_measured = True
-        self._shift += self.content - before
+        self.shifted += self.content - before
 
     def resize(self, limit: Limit, now: float) -> None:
         """The provider says that the limit is another one now."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import NamedTuple
 
-from headway.core.bucket import Belief, Bucket
+from headway.core.bucket import Bucket
 from headway.core.call import Reading
 from headway.core.limit import Limit
 
@@ -38,21 +38,23 @@ class Hold(NamedTuple):
 
 
 class Mark:
-    """What one ticket has on one meter: its hold, what the meter believed when it was taken, and held beside it.
+    """What one ticket has on one meter: its hold, and what the meter believed when it was taken (see `Bucket`).
 
-    `was_reserved` is whether output was believed to be reserved then.
+    Of output also: `content` and `reserved`, what these mirrors believed; `given`, what the provider had given back by
+    then; `beside`, what was held beside it; `was_reserved`, whether output was believed to be reserved.
     """
 
-    __slots__ = ("beside", "hold", "produced", "then", "was_reserved")
+    __slots__ = ("beside", "content", "given", "hold", "produced", "reserved", "then", "was_reserved")
+    content: float
+    reserved: float
+    given: float
+    beside: float
+    produced: float
+    was_reserved: bool
 
-    def __init__(
-        self, hold: Hold, then: tuple[Belief, ...], beside: float = 0.0, was_reserved: bool = False
-    ) -> None:
+    def __init__(self, hold: Hold, then: float) -> None:
         self.hold = hold
         self.then = then
-        self.beside = beside
-        self.was_reserved = was_reserved
-        self.produced = 0.0
 
 
 class StartMeter:
@@ -76,13 +78,13 @@ class StartMeter:
     def take(self, hold: Hold, now: float) -> Mark:
         self.in_flight += hold.need
         self._variance += hold.variance
-        return Mark(hold, (self.bucket.charge(hold.need, now),))
+        return Mark(hold, self.bucket.charge(hold.need, now))
 
     def adopt(self, hold: Hold) -> Mark:
         """Take over a call that was admitted before the limit was known; the provider has charged it already."""
         self.in_flight += hold.need
         self._variance += hold.variance
-        return Mark(hold, (Belief(self.bucket.content),))
+        return Mark(hold, self.bucket.content)
 
     def confirm(self, mark: Mark, now: float) -> None:
         if self.bucket.spare > 0.0:
@@ -100,35 +102,28 @@ class StartMeter:
         self.settle(mark, 0.0)
 
     def read(self, mark: Mark, reading: Reading) -> None:
-        if reading.remaining is not None:
-            tolerance = reading.rounding + 2.0 * sqrt(self._variance) + self._reorder(mark)
-            self.bucket.read(
-                mark.then[0],
-                reading.remaining,
-                rounding=reading.rounding,
-                below=tolerance,
-                above=tolerance,
-                gain=READING_GAIN,
-                took=mark.hold.need,
-            )
+        shown, rounding, need = reading.remaining, reading.rounding, mark.hold.need
+        if shown is not None:
+            tolerance = rounding + 2.0 * sqrt(self._variance) + self._reorder(need)
+            self.bucket.read(mark.then, shown, rounding, tolerance, tolerance, READING_GAIN, need)
 
     def refuse(
         self, mark: Mark, shown: float | None, rounding: float, retry_after_s: float, now: float
     ) -> None:
         """The provider refused this call (already settled with nothing taken), and its headers showed `shown`."""
-        need, then, bucket = mark.hold.need, mark.then[0], self.bucket
+        need, then, bucket = mark.hold.need, mark.then, self.bucket
         if shown is not None:
             if shown - bucket.overstated >= need + rounding:
                 bucket.overstate(shown, rounding, need, retry_after_s)
             else:
                 bucket.widen(now)
-        elif bucket.now_of(then) > 2.0 * sqrt(self._variance) + self._reorder(mark):
+        elif then + bucket.shifted > 2.0 * sqrt(self._variance) + self._reorder(need):
             bucket.shrink(then, need)
         bucket.refuse(need, retry_after_s, now)
 
-    def _reorder(self, mark: Mark) -> float:
+    def _reorder(self, need: float) -> float:
         """What calls that overtake each other on the way may explain."""
-        return mark.hold.need + self.bucket.rate * self.bucket.guard_s
+        return need + self.bucket.rate * self.bucket.guard_s
 
 
 class OutputMeter:
@@ -171,20 +166,28 @@ class OutputMeter:
     def take(self, hold: Hold, now: float) -> Mark:
         self.in_flight += hold.need
         self._variance += hold.variance
-        then = (
+        return self._mark(
+            hold,
             self.pace.charge(hold.need, now),
             self.content.charge(0.0, now),
             self.reserved.charge(hold.most, now),
+            self.is_reserved,
         )
-        return Mark(hold, then, self.in_flight, self.is_reserved)
 
     def adopt(self, hold: Hold) -> Mark:
         """Take over a call that was admitted before the limit was known."""
         self.in_flight += hold.need
         self._variance += hold.variance
         self.pace.level -= hold.need
-        contents = (self.pace.content, self.content.content, self.reserved.content)
-        return Mark(hold, tuple(Belief(content) for content in contents), self.in_flight)
+        return self._mark(
+            hold, self.pace.content, self.content.content, self.reserved.content, was_reserved=False
+        )
+
+    def _mark(self, hold: Hold, then: float, content: float, reserved: float, was_reserved: bool) -> Mark:
+        mark = Mark(hold, then)
+        mark.content, mark.reserved, mark.given = content, reserved, self.reserved.given
+        mark.beside, mark.was_reserved, mark.produced = self.in_flight, was_reserved, 0.0
+        return mark
 
     def confirm(self, mark: Mark, now: float) -> None:
         self._heads += 1
@@ -229,37 +232,30 @@ class OutputMeter:
         if reading.remaining is None:
             return
         shown, rounding = reading.remaining, reading.rounding
+        pace, content, reserved = self.pace, self.content, self.reserved
         self._rounding = rounding
-        noise = rounding + 2.0 * sqrt(self._variance) + self.content.rate * 0.25
+        noise = rounding + 2.0 * sqrt(self._variance) + content.rate * 0.25
         self._weigh(
-            mark,
-            abs(self.content.surprise(mark.then[1], shown)),
-            abs(self.reserved.surprise(mark.then[2], shown)),
+            mark, abs(content.surprise(mark.content, shown)), abs(reserved.surprise(mark.reserved, shown))
         )
         # What has been produced by calls that still run may not have been charged yet.
-        self.content.read(
-            mark.then[1],
-            shown,
-            rounding=rounding,
-            below=noise,
-            above=noise + self._produced,
-            gain=READING_GAIN,
-        )
-        self.content.unlock()
-        if self.content.capacity > self.pace.capacity:
-            self.pace.spare += self.content.capacity - self.pace.capacity
+        content.read(mark.content, shown, rounding, noise, noise + self._produced, READING_GAIN)
+        content.unlock()
+        if content.capacity > pace.capacity:
+            pace.spare += content.capacity - pace.capacity
         # However output is charged: what shows is no less than what is promised to nobody, and more by the calls
         # in flight at most.
-        self.pace.read(mark.then[0], shown, rounding=rounding, below=noise, above=noise + mark.beside)
+        pace.read(mark.then, shown, rounding, noise, noise + mark.beside)
         if mark.was_reserved is self.is_reserved:  # else it was sent among calls that were not held back
-            self.reserved.read(mark.then[2], shown, rounding=rounding, below=rounding, above=rounding)
+            given = reserved.given - mark.given  # before the call had arrived, or after
+            reserved.read(mark.reserved, shown, rounding, rounding, rounding + given)
 
     def refuse(
         self, mark: Mark, shown: float | None, rounding: float, retry_after_s: float, now: float
     ) -> None:
         """The provider refused this call (already settled with nothing taken), and its headers showed `shown`."""
-        held = self.content.now_of(mark.then[1])
-        kept = self.reserved.now_of(mark.then[2])
+        held = mark.content + self.content.shifted
+        kept = mark.reserved + self.reserved.shifted
         if max(held, kept) > 0.0:  # else both expected it
             self._weigh(mark, max(held, 0.0), max(kept, 0.0))
         there = None if shown is None else shown - self.content.overstated
@@ -273,8 +269,8 @@ class OutputMeter:
                 if shown - bucket.overstated >= mark.hold.most + 2.0 * rounding:
                     bucket.overstate(shown, rounding, need, retry_after_s)
         elif held > 2.0 * sqrt(self._variance) + self.in_flight and not self.is_reserved:
-            self.pace.shrink(mark.then[0], mark.hold.need)
-            self.content.shrink(mark.then[1], 0.0)
+            self.pace.shrink(mark.then, mark.hold.need)
+            self.content.shrink(mark.content, 0.0)
         for bucket in self.buckets:
             bucket.refuse(need, retry_after_s, now)
 

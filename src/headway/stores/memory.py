@@ -96,7 +96,7 @@ class MemoryStore:
             if meter is None:
                 self._learn(held, reading, now)
                 continue
-            limit = meter.level.limit
+            limit = meter.buckets[0].limit
             if amount is not None and _differs(limit, reading):
                 self._limits.pop(held.pool, None)
                 limit = replace(limit, amount=amount, period_s=reading.period_s)
@@ -137,34 +137,31 @@ class MemoryStore:
     def refuse(
         self, ticket: str, unit: Unit | None, retry_after_s: float, readings: Sequence[Reading], now: float
     ) -> None:
-        shown = {reading.unit: reading for reading in readings}
-        held = self._take_back(ticket, now)
-        for _, meter, mark in held:
-            meter.void(mark)
-        is_known = any(each is unit for each, _, _ in held)
-        for each, meter, mark in held:
-            if each is unit or not is_known:
-                reading = shown.get(each)
-                remaining, rounding = (reading.remaining, reading.rounding) if reading else (None, 0.0)
-                meter.refuse(mark, remaining, rounding, retry_after_s, now)
-
-    def give_back(self, ticket: str, used: Mapping[Unit, float], now: float) -> None:
-        for unit, meter, mark in self._take_back(ticket, now):
-            meter.settle(mark, used.get(unit, 0.0))
-
-    def _take_back(self, ticket: str, now: float) -> list[tuple[Unit, Meter, Mark]]:
-        """What the ticket holds on each meter, now that it is over. A second time there is nothing."""
         held = self._tickets.pop(ticket, None)
         if held is None:
-            return []
-        meters = self._pools[held.pool] if held.marks else {}
-        taken = []
+            return
+        meters = self._pools.get(held.pool, {})
+        for each, mark in held.marks.items():
+            for bucket in meters[each].buckets:
+                bucket.refill(now)
+            meters[each].void(mark)
+        shown = {reading.unit: reading for reading in readings}
+        for each, mark in held.marks.items():
+            if each is unit or unit not in held.marks:
+                reading = shown.get(each)
+                remaining, rounding = (reading.remaining, reading.rounding) if reading else (None, 0.0)
+                meters[each].refuse(mark, remaining, rounding, retry_after_s, now)
+
+    def give_back(self, ticket: str, used: Mapping[Unit, float], now: float) -> None:
+        held = self._tickets.pop(ticket, None)
+        if held is None:
+            return
+        meters = self._pools.get(held.pool, {})
         for unit, mark in held.marks.items():
             meter = meters[unit]
             for bucket in meter.buckets:
                 bucket.refill(now)
-            taken.append((unit, meter, mark))
-        return taken
+            meter.settle(mark, used.get(unit, 0.0))
 
     def lessons(self, pool: str) -> Mapping[Unit, Lesson]:
         found = ((unit, meter.level.lesson()) for unit, meter in self._pools.get(pool, {}).items())
