@@ -90,10 +90,6 @@ class Engine:
         self._lock = Lock()
         self.turnstile.retire(NoLedger())
         self._set_up(build(self.config, time.time_ns))
-        _log.warning(
-            "this process was forked: its calls are paced on their own, beside those of the parent. "
-            "Processes share one quota through one gateway, not through copies of an engine."
-        )
 
     def meet(self, origin: str) -> None:
         """Calls go to this origin. What is learnt about its buckets is kept under the first one's name."""
@@ -191,8 +187,14 @@ def _close(engine: weakref.ref[Engine]) -> None:
 def _after_fork() -> None:
     global _sharing
     _sharing = Lock()
-    for engine in list(_living):
+    engines = list(_living)
+    for engine in engines:
         engine.begin_anew()
+    if engines:
+        _log.warning(
+            "this process was forked: its calls are paced on their own, beside those of the parent. "
+            "Processes share one quota through one gateway, not through copies of an engine."
+        )
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -228,3 +228,10 @@ def test_nothing_that_comes_back_makes_it_fail(status: int, headers: dict[str, s
     problem = classify(status, headers, body)
     assert problem is not None or status < 300
     assert problem is None or len(problem.message) <= 300
+
+
+def test_a_fast_mode_that_is_not_provisioned_is_not_waited_for() -> None:
+    headers = {"anthropic-fast-input-tokens-limit": "0", "retry-after": "3"}
+    problem = classify(429, headers, error("rate_limit_error"))
+    assert problem is not None
+    assert problem.fault is Fault.REJECTED

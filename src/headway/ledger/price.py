@@ -62,14 +62,18 @@ class Prices:
     def _total(self, model: str, usage: Usage, at_ns: int, batch: bool) -> tuple[Exact | None, str]:
         """Millionths of a nanodollar, not yet rounded, and the name of the prices."""
         tariff = self._tariff(model, at_ns, batch, usage.service_tier, usage.speed, usage.geo)
-        if tariff is None:
-            return None, f"no price for {model[:100]}"
         prompt = (
             usage.input_tokens
             + usage.cache_read_tokens
             + usage.cache_write_5m_tokens
             + usage.cache_write_1h_tokens
         )
+        if tariff is None:
+            took = prompt or usage.output_tokens or usage.web_searches
+            return (
+                None if took else 0,
+                f"no price for {model[:100]}",
+            )  # nothing costs nothing, whoever gave it
         for beyond, variant, prices in tariff.steps:
             if prompt > beyond:
                 return _sum(usage, prices), variant

@@ -62,6 +62,7 @@ _SECRET = re.compile(
     re.I,
 )
 _LONGEST = 300
+_FAST = ("anthropic-fast-input-tokens-limit", "anthropic-fast-output-tokens-limit")
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes) -> Problem | None:
@@ -158,6 +159,8 @@ def _fault(status: int, kind: str, code: str, message: str, headers: Mapping[str
     """
     if _is_spent(status, code, message, headers):
         return Fault.STOPPED
+    if status == 429 and any(headers.get(name) == "0" for name in _FAST):
+        return Fault.REJECTED  # fast mode is not provisioned: waiting never helps, standard speed might
     if code == "ramp_limit_exceeded":
         return Fault.RAMP_LIMITED
     if kind == "permission_error" and _ONE_MODEL.search(message):
