@@ -126,7 +126,7 @@ def test_what_was_spent_is_the_sum_over_whose_it_is_and_when(
     with TemporaryDirectory() as folder:
         path = Path(folder) / "ledger.sqlite3"
         write(path, attempts)
-        spent = Spent(path)
+        spent = Spent(path, PRICES)
         for unit in (Unit.USD, Unit.TOKENS, Unit.REQUESTS):
             within = sum(each.took(unit) for each in mine if start <= each.at_s < end)
             since = sum(each.took(unit) for each in mine if start <= each.at_s)
@@ -150,8 +150,8 @@ ALL = (Unit.REQUESTS, {"tenant": "acme"}, 0, None)
 
 
 def test_without_a_ledger_nothing_was_spent(path: Path) -> None:
-    assert Spent(None).amount(*ALL) == 0
-    spent = Spent(path)
+    assert Spent(None, PRICES).amount(*ALL) == 0
+    spent = Spent(path, PRICES)
     assert spent.amount(*ALL) == 0
     write(path, [ONE])
     assert spent.amount(*ALL) == 1
@@ -162,7 +162,7 @@ def test_what_is_written_meanwhile_is_seen_and_a_ledger_that_was_moved_is_found_
     path: Path, tmp_path: Path
 ) -> None:
     write(path, [ONE])
-    spent = Spent(path)
+    spent = Spent(path, PRICES)
     assert spent.amount(*ALL) == 1
     write(path, [ONE, ONE])  # the first of them is there already
     assert spent.amount(*ALL) == 2
@@ -176,13 +176,13 @@ def test_what_is_written_meanwhile_is_seen_and_a_ledger_that_was_moved_is_found_
 def test_a_file_that_is_no_ledger_is_an_error(path: Path) -> None:
     path.write_bytes(b"no ledger at all, and long enough" * 100)
     with pytest.raises(LedgerError):
-        Spent(path).amount(*ALL)
+        Spent(path, PRICES).amount(*ALL)
 
 
 def test_a_name_that_no_database_can_hold_is_asked_for_as_it_was_written(path: Path) -> None:
     odd = "a\0b\ud800"
     write(path, [Attempt(0, "acme", odd, MODELS[0], 100, "ok", 200, False)])
-    spent = Spent(path)
+    spent = Spent(path, PRICES)
     assert spent.amount(Unit.REQUESTS, {"tenant": "acme", "session": odd}, 0, None) == 1
     spent.close()
 
@@ -190,7 +190,7 @@ def test_a_name_that_no_database_can_hold_is_asked_for_as_it_was_written(path: P
 def test_a_session_is_found_without_a_look_at_all_others(path: Path) -> None:
     """Each new session of a gateway that was started again is looked up while its first call waits."""
     write(path, [ONE])
-    spent = Spent(path)
+    spent = Spent(path, PRICES)
     spent.amount(*ALL)
     assert spent._db is not None
     plans = {
@@ -201,4 +201,39 @@ def test_a_session_is_found_without_a_look_at_all_others(path: Path) -> None:
         for where in ("tenant = ? AND session = ?", "tenant = ?")
     }
     assert all("attempts_by_tenant" in plan for plan in plans.values()), plans
+    spent.close()
+
+
+@pytest.mark.parametrize("unit", [Unit.USD, Unit.TOKENS, Unit.REQUESTS])
+def test_an_attempt_that_is_still_open_counts_as_it_will_if_its_end_never_comes(
+    path: Path, unit: Unit
+) -> None:
+    opened = OpenEntry(
+        *(
+            "a-1",
+            "c-1",
+            1,
+            NOON,
+            "anthropic",
+            "anthropic/opus-4",
+            MODELS[0],
+            "acme",
+            Class.STANDARD,
+            "s",
+            "j",
+            "",
+        ),
+        *(4000, 500, 0.0, False),
+    )
+    spent, whose = Spent(path, PRICES), {"tenant": "acme", "session": "s", "job": "j", "model": MODELS[0]}
+    with SqliteLedger(path, prices=PRICES) as ledger:
+        ledger.open(opened)
+        ledger.flush()
+        open_ = spent.amount(unit, whose, NOON, NOON + 1)
+        assert open_ > 0
+        assert spent.amount(unit, whose, NOON + 1, None) == 0
+        assert spent.pieces(unit, whose, NOON, SECOND) == [(NOON, open_)]
+        lost = Usage(4000, output_tokens=500, model=MODELS[0])
+        ledger.close(Entry("a-1", "lost", None, "process_died", None, lost, True, None, 0.0))
+    assert spent.amount(unit, whose, NOON, None) == open_
     spent.close()

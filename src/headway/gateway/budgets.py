@@ -50,7 +50,7 @@ class Budgets:
     def __init__(self, engine: Engine, *, kept: int = KEPT, since_ns: int | None = None) -> None:
         self._engine = engine
         self._ledger = engine.ledger if isinstance(engine.ledger, SqliteLedger) else None
-        self._spent = Spent(self._ledger.path if self._ledger else None)
+        self._spent = Spent(self._ledger.path if self._ledger else None, engine.prices)
         self._kept = kept
         self._since_ns = time.time_ns() if since_ns is None else since_ns
         self._has_forgotten = self._has_warned = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -76,9 +77,9 @@ def read_keys(path: Path) -> list[Stored]:
         raise ConfigError(f"{path} is no file of keys: {error}", hint="Restore it from a copy.") from None
     if found.version != _VERSION:
         raise ConfigError(f"{path} was written by another headway (version {found.version} of the file)")
-    names = [key.name for key in found.keys]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ConfigError(f"{path} has two keys called {twice}", hint="Rename one of them.")
+    (name, count), *_ = Counter(key.name for key in found.keys).most_common(1) or [("", 1)]
+    if count > 1:
+        raise ConfigError(f"{path} has {count} keys called {name}", hint="Rename all but one of them.")
     return found.keys
 
 
