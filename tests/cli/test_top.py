@@ -106,13 +106,13 @@ def drawn(state: dict[str, Any], width: int, height: int = 40, note: str = "") -
 
 @pytest.mark.parametrize("width", [80, 140])
 def test_it_shows_what_binds_who_waits_who_took_what_and_who_was_refused(width: int) -> None:
-    text = drawn(state_of(), width)
+    text = " ".join(drawn(state_of(), width).split())
     for what in (
-        "73 in flight   17 waiting   $1.24 today",
+        "73 in flight 17 waiting $1.24 today",
         "up 3:12:44",
-        "next waits for output tokens",
+        "next waits for output tokens, for 0.3 s",
         "binds",
-        "nightly  bulk         15     1:15",
+        "nightly bulk 15 1:15",
         "$20.00",
         "5.60M",
         "50 requests/min",
@@ -122,7 +122,7 @@ def test_it_shows_what_binds_who_waits_who_took_what_and_who_was_refused(width: 
 
 def test_in_line_the_urgent_come_first() -> None:
     text = drawn(state_of(), 80)
-    assert text.index("search   standard") < text.index("nightly  bulk")
+    assert text.index("standard") < text.index("bulk")
 
 
 def test_refusals_alike_are_one_line_with_their_number() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -34,7 +34,7 @@ def picture(state: State, width: int, height: int, note: str = "") -> Group:
     shown = _that_fit(pools, left // 2)
     for pool in shown:
         rows += [*_pool(pool, min(width, 110)), Text("")]
-        left -= len(pool["limits"]) + 2
+        left -= _height(pool)
     if len(shown) < len(pools):
         rows += [Text(f"and {len(pools) - len(shown):,} pools more", style="dim"), Text("")]
         left -= 2
@@ -48,10 +48,14 @@ def picture(state: State, width: int, height: int, note: str = "") -> Group:
     return Group(*rows)
 
 
+def _height(pool: State) -> int:
+    return len(pool["limits"]) + (3 if pool["waits_for"] or pool["closed_s"] else 2)
+
+
 def _that_fit(pools: Sequence[State], lines: int) -> Sequence[State]:
     """The first of them, one at least."""
     for count, pool in enumerate(pools):
-        lines -= len(pool["limits"]) + 2
+        lines -= _height(pool)
         if lines < 0:
             return pools[: max(count, 1)]
     return pools
@@ -89,18 +93,20 @@ def _head(state: State, note: str) -> Iterator[Text]:
 
 def _pool(pool: State, width: int) -> Iterator[RenderableType]:
     clears = pool["clears_in_s"]
-    head = Text.assemble(
-        (visible(pool["pool"]), "bold"),
-        f"  {pool['in_flight']:,} in flight, {pool['waiting']:,} waiting",
-        no_wrap=True,
-        overflow="ellipsis",
-    )
+    head = Text(no_wrap=True, overflow="ellipsis")
+    head.append(visible(pool["pool"]), "bold")
+    head.append(f"  {pool['in_flight']:,} in flight, {pool['waiting']:,} waiting")
+    why = Text(no_wrap=True, overflow="ellipsis")
     if pool["waits_for"]:
         when = "until something in flight ends" if clears is None else f"for {clears:,.1f} s"
-        head.append(f"  next waits for {visible(pool['waits_for']).replace('_', ' ')}, {when}", "yellow")
+        why.append(f"  next waits for {visible(pool['waits_for']).replace('_', ' ')}, {when}", "yellow")
     if pool["closed_s"]:
-        head.append(f"  closed for {clock(pool['closed_s'])}: the provider is overloaded", "bold red")
-    yield head
+        why.append(f"  closed for {clock(pool['closed_s'])}: the provider is overloaded", "bold red")
+    if why and len(head) + len(why) > width:
+        yield head
+        yield why
+    else:
+        yield head.append_text(why)
     grid = Table.grid(padding=(0, 1))
     for limit in pool["limits"]:
         grid.add_row(*_limit(limit, max(10, min(44, width - 52))))
@@ -139,7 +145,7 @@ def _line(state: State, most: int) -> Table | None:
         return None
     ranks = list(_CLASS_STYLES)
     queues.sort(key=lambda queue: (ranks.index(queue["class"]), -queue["waiting"]))
-    table = _table("in line", "class", ">calls", ">longest")
+    table = _table("in line:8", "class:11", ">calls", ">longest")
     for queue in queues[:most]:
         cells = (queue["class"], f"{queue['waiting']:,}", clock(queue["longest_s"]))
         table.add_row(_name(queue["tenant"]), *cells, style=_CLASS_STYLES[queue["class"]])
@@ -150,7 +156,7 @@ def _tenants(state: State, most: int) -> Table | None:
     tenants = state["tenants"]
     if not tenants:
         return None
-    table = _table("tenant", ">now", ">calls", ">tokens", ">cost", ">refused")
+    table = _table("tenant:8", ">now", ">calls:5", ">tokens", ">cost:6", ">refused")
     for tenant in tenants[:most]:
         refused = tenant["refused_here"]
         table.add_row(
@@ -168,12 +174,12 @@ def _budgets(state: State, most: int) -> Table | None:
     budgets = state["budgets"]
     if not budgets:
         return None
-    table = _table("budget", ">used", ">of", ">held")
+    table = _table("budget:12", ">used:7", ">of:6", ">held:6")
     for budget in budgets[:most]:
         unit, share = budget["unit"], (budget["spent"] + budget["held"]) / max(budget["cap"], 1)
         style = "red" if share >= 1.0 else "yellow" if share >= 0.8 else ""
         amounts = (_money(budget[part], unit) for part in ("spent", "cap", "held"))
-        table.add_row(_name(budget["budget"]), *amounts, style=style)
+        table.add_row(_name(budget["budget"], 2 * _LONGEST_NAME), *amounts, style=style)
     return _and_more(table, len(budgets) - most)
 
 
@@ -189,7 +195,7 @@ def _refusals(state: State, most: int) -> Table | None:
     if not alike:
         return None
     most = min(most, 8)
-    table = _table("refused", ">calls", "by", "for", ">clears", "limit")
+    table = _table("refused:8", ">calls", "by:7", "for:8", ">clears", "limit:4")
     for (by, tenant, limit), refusals in list(alike.items())[:most]:
         latest = refusals[0]
         at = datetime.fromtimestamp(latest["at_ns"] / 1e9, UTC).astimezone()
@@ -198,7 +204,7 @@ def _refusals(state: State, most: int) -> Table | None:
             f"{at:%H:%M:%S}",
             f"{len(refusals):,}",
             "headway" if by == "headway" else "the API",
-            _name(tenant),
+            _name(tenant, 14),
             "-" if wait is None else clock(wait),
             Text(visible(limit).replace("_", " "), no_wrap=True, overflow="ellipsis"),
         )
@@ -206,17 +212,18 @@ def _refusals(state: State, most: int) -> Table | None:
 
 
 def _table(*columns: str) -> Table:
+    """`>` before the name of a column aligns it to the right, a number behind it is the least it is wide."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     for column in columns:
-        name = column.lstrip(">")
-        table.add_column(
-            name, justify="right" if column[0] == ">" else "left", no_wrap=True, overflow="ellipsis"
-        )
+        name, _, least = column.lstrip(">").partition(":")
+        justify: Literal["right", "left"] = "right" if column[0] == ">" else "left"
+        width = int(least) if least else len(name)
+        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", min_width=width)
     return table
 
 
-def _name(text: str) -> Text:
-    return Text(visible(text)[:_LONGEST_NAME], no_wrap=True, overflow="ellipsis")
+def _name(text: str, most: int = _LONGEST_NAME) -> Text:
+    return Text(visible(text)[:most], no_wrap=True, overflow="ellipsis")
 
 
 def _and_more(table: Table, more: int) -> Table:
