@@ -12,13 +12,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from uvicorn.server import ServerState
-
 from headway.core.retry import Again, GiveUp, Retry
 from headway.gateway.app import Gateway
 from headway.gateway.bounds import Bounds
 from headway.gateway.keys import Keys
-from headway.gateway.protocol import Connection
+from headway.gateway.protocol import Connection, Crowd
 from headway.gateway.record import App
 from headway.gateway.server import listen, new_loop, serve
 from headway.runtime import Engine
@@ -69,7 +67,7 @@ class Serving:
         self.url = f"http://127.0.0.1:{self.port}"
         self.loop = new_loop()
         self.stopped = asyncio.Event()
-        self.state = ServerState()
+        self.crowd = Crowd()
         self.upstream = upstream
         self.gateway: Gateway
         ready = threading.Event()
@@ -94,7 +92,7 @@ class Serving:
             )
             ready.set()
             app = self._around(self.gateway)
-            await serve(self.gateway, self._listener, self.stopped, tick_s=0.02, state=self.state, app=app)
+            await serve(self.gateway, self._listener, self.stopped, tick_s=0.02, crowd=self.crowd, app=app)
 
     def stop(self) -> None:
         """As on SIGTERM."""
@@ -107,7 +105,7 @@ class Serving:
 
     def connections(self) -> list[Connection]:
         """Those of clients that are open."""
-        return [each for each in tuple(self.state.connections) if isinstance(each, Connection)]
+        return list(self.crowd.connections)
 
     def rows(self) -> list[dict[str, Any]]:
         """What the ledger has, in the order of sending. Each attempt that was opened must be closed, once."""

@@ -12,6 +12,7 @@ import pytest
 from gateway.conftest import Serve
 from gateway.serving import BODY, error_of, header, post, status, talk
 from headway.core.call import Class
+from headway.core.events import Admitted, Event
 from headway.errors import InputError
 from headway.gateway.head import Head
 from headway.gateway.keyfile import Proof, Stored, edit_keys
@@ -206,13 +207,15 @@ def test_the_weight_of_a_key_is_its_share(start: Serve, provider: Provider, keye
     path, secret = keyed
     seen: list[float] = []
     serving = start(keys=path, is_open=False)
-    join = serving.engine.core.join
+    tell = serving.engine.turnstile.tell
+    assert tell is not None
 
-    def watched(call: Any, *rest: Any) -> Any:
-        seen.append(call.weight)
-        return join(call, *rest)
+    def watched(news: Event) -> None:
+        if isinstance(news, Admitted):
+            seen.append(news.call.weight)
+        tell(news)
 
-    serving.engine.core.join = watched  # type: ignore[method-assign, assignment]  # only looks at what goes by
+    serving.engine.turnstile.tell = watched
     talk(serving.port, post(BODY, "/v1/messages", f"x-api-key: {secret}"))
     assert seen == [3.0]
 

@@ -22,7 +22,7 @@ from headway.gateway.refusal import Answer, Denied, refusal
 from headway.gateway.rights import Waits, check_path, key_of, scope_of
 from headway.gateway.sending import raw, with_key
 from headway.gateway.standing import Standings, State
-from headway.gateway.wiring import Gone, Receive, Send, close_after, deliver
+from headway.gateway.wiring import Gone, Receive, Send, deliver
 from headway.runtime import Engine
 from headway.wire import Client
 
@@ -81,7 +81,6 @@ class Gateway:
             self._refused += not is_served
         except HeadwayError as error:
             self._refused += 1
-            close_after(scope)
             await deliver(refusal(error), send)
         except Gone:
             return

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
-
-import uvicorn
-from uvicorn.server import ServerState
 
 from headway.errors import ConnectionFailed
 from headway.gateway.app import Gateway
-from headway.gateway.protocol import Connection
-from headway.gateway.record import App
+from headway.gateway.protocol import Connection, Crowd
+from headway.gateway.wiring import App
 from headway.wire import Timeouts
 
 UPSTREAM = Timeouts(connect=10.0, head=600.0, idle=120.0, write=60.0)
@@ -26,30 +22,32 @@ async def serve(
     stopped: asyncio.Event,
     *,
     tick_s: float = _TICK_S,
-    state: ServerState | None = None,
+    crowd: Crowd | None = None,
     app: App | None = None,
 ) -> None:
     """Serve until `stopped` is set; then take no new connection, let calls end for a while, and break off the rest.
 
-    Connections are looked at every `tick_s` seconds; `state` has them, for those who want to see them. `app`
+    Connections are looked at every `tick_s` seconds; `crowd` has them, for those who want to see them. `app`
     is what is around the gateway, if anything is.
     """
-    state = state or ServerState()
+    crowd = crowd or Crowd()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(_maker(gateway, app or gateway, state), sock=listener, backlog=_BACKLOG)
-    tending = loop.create_task(_tend(state, tick_s))
+    server = await loop.create_server(
+        lambda: Connection(app or gateway, gateway.bounds, crowd), sock=listener, backlog=_BACKLOG
+    )
+    tending = loop.create_task(_tend(crowd, tick_s))
     try:
         await stopped.wait()
         gateway.is_draining = True
         server.close()
-        for connection in tuple(state.connections):
+        for connection in tuple(crowd.connections):
             connection.shutdown()
-        if state.tasks:
-            await asyncio.wait(tuple(state.tasks), timeout=gateway.bounds.drain_s)
+        if crowd.tasks:
+            await asyncio.wait(tuple(crowd.tasks), timeout=gateway.bounds.drain_s)
     finally:
         server.close()
         tending.cancel()
-        await _break_off(state)
+        await _break_off(crowd)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -80,37 +78,21 @@ def new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def _maker(gateway: Gateway, app: App, state: ServerState) -> Callable[[], Connection]:
-    config = uvicorn.Config(
-        app,
-        http=Connection,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        timeout_keep_alive=round(gateway.bounds.idle_s),
-    )
-    config.load()
-    return lambda: Connection(gateway.bounds, config=config, server_state=state, app_state={})
-
-
-async def _tend(state: ServerState, tick_s: float) -> None:
+async def _tend(crowd: Crowd, tick_s: float) -> None:
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(tick_s)
         now = loop.time()
-        for connection in tuple(state.connections):
-            if isinstance(connection, Connection):
-                connection.tend(now)
+        for connection in tuple(crowd.connections):
+            connection.tend(now)
 
 
-async def _break_off(state: ServerState) -> None:
-    for connection in tuple(state.connections):
-        connection.transport.abort()
-    while state.connections:  # noqa: ASYNC110 - each leaves in its connection_lost; uvicorn has no event for it
+async def _break_off(crowd: Crowd) -> None:
+    for connection in tuple(crowd.connections):
+        connection.abort()
+    while crowd.connections:  # noqa: ASYNC110 - each leaves in its connection_lost; there is no event for it
         await asyncio.sleep(0)
-    tasks = tuple(state.tasks)
+    tasks = tuple(crowd.tasks)
     for task in tasks:
         task.cancel()
     if tasks:
