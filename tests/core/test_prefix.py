@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.core.call import Estimate
-from headway.core.prefix import Prefixes
+from headway.core.prefix import LIFE_S, Prefixes
 
 
 def test_siblings_wait_from_the_first_call_until_its_reply_has_started() -> None:
@@ -138,3 +138,13 @@ def test_a_short_prefix_is_not_worth_waiting_for() -> None:
     prefixes.go("p", "first", 0.0)
     assert prefixes.held_until(estimate(cacheable=1023.0), 0.0) is None
     assert prefixes.held_until(estimate(cacheable=1024.0), 0.0) is not None
+
+
+def test_a_call_reads_the_longest_entry_that_is_warm() -> None:
+    prefixes = Prefixes()
+    asked = Estimate(1000.0, 10, readable=(("long", 900.0), ("middle", 600.0), ("short", 300.0)))
+    assert prefixes.reads(asked, 0.0) == 0.0
+    prefixes.started("short", 0.0)
+    prefixes.started("middle", 0.0)
+    assert prefixes.reads(asked, 1.0) == 600.0
+    assert prefixes.reads(asked, LIFE_S + 1.0) == 0.0

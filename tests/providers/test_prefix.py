@@ -99,3 +99,45 @@ def test_a_prefix_shows_nothing_of_the_prompt() -> None:
     prefix = estimate("q", [block(LONG, marked=True)]).prefix
     assert len(prefix) == 32
     assert int(prefix, 16) >= 0
+
+
+def conversation(turns: int, *, marks: int, text: bool = False) -> Estimate:
+    """A conversation of so many questions, with breakpoints on the last `marks` of them."""
+    messages: list[dict[str, Any]] = []
+    for turn in range(turns):
+        is_marked = turn >= turns - marks
+        question = f"Question {turn}. {LONG}"
+        content: Any = question if text and not is_marked else [block(question, marked=is_marked)]
+        messages += [
+            {"role": "user", "content": content},
+            {"role": "assistant", "content": f"Answer {turn}."},
+        ]
+    request = {"model": "claude-opus-4-5", "max_tokens": 10, "messages": messages[:-1]}
+    return Anthropic().estimate(request)
+
+
+@pytest.mark.parametrize("marks", [1, 2])
+@pytest.mark.parametrize("text", [False, True])
+def test_a_turn_reads_what_the_turn_before_wrote_although_the_breakpoint_moved_on(
+    marks: int, text: bool
+) -> None:
+    before, after = conversation(8, marks=marks, text=text), conversation(9, marks=marks, text=text)
+    read = dict(after.readable)
+    assert before.written
+    assert set(before.written) <= set(read)
+    longest = max(read[name] for name in before.written)
+    assert longest == pytest.approx(before.input_tokens, rel=0.02)
+    assert 0.85 * after.input_tokens < longest < after.input_tokens
+
+
+def test_another_beginning_reads_nothing() -> None:
+    one = conversation(8, marks=1)
+    other = estimate([block(OTHER * 8, marked=True)], model="claude-opus-4-5")
+    assert other.written
+    assert not set(one.written) & set(dict(other.readable))
+
+
+def test_readable_entries_come_longest_first_and_none_is_below_the_minimum() -> None:
+    tokens = [amount for _, amount in conversation(9, marks=2).readable]
+    assert tokens == sorted(tokens, reverse=True)
+    assert tokens[-1] >= 4096

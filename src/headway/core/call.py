@@ -49,7 +49,8 @@ class Estimate(Struct, frozen=True):
 
     `input_tokens` is all input: fresh, cache writes and cache reads together. `cacheable_tokens` is the part up to the
     last cache breakpoint (0: none), `prefix` identifies that part (equal prefixes can share a cache entry).
-    `max_output_tokens` is the request's own ceiling. `error` is the relative standard deviation of `input_tokens`.
+    `written` names the entries that its breakpoints write, `readable` those it would read, the longest first, with their
+    tokens. `max_output_tokens` is the request's own ceiling. `error` is the relative standard deviation of `input_tokens`.
     """
 
     input_tokens: float
@@ -57,6 +58,8 @@ class Estimate(Struct, frozen=True):
     cacheable_tokens: float = 0.0
     prefix: str = ""
     error: float = 0.1
+    written: tuple[str, ...] = ()
+    readable: tuple[tuple[str, float], ...] = ()
 
 
 class Usage(Struct, frozen=True):

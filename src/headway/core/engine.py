@@ -250,10 +250,11 @@ class Engine:
 
     def _began(self, running: Running, now: float) -> None:
         running.began = True
-        prefix = running.ticket.call.estimate.prefix
-        if prefix:
-            self.prefixes.started(prefix, now)
-            self._bring_back(prefix)
+        estimate = running.ticket.call.estimate
+        if estimate.prefix:
+            for written in (estimate.prefix, *estimate.written):
+                self.prefixes.started(written, now)
+            self._bring_back(estimate.prefix)
 
     def _bring_back(self, prefix: str) -> None:
         for pool in self.pools.values():
@@ -385,11 +386,10 @@ class Engine:
             self.prefixes.go(prefix, ticket.call.id, now)
 
     def _needs(self, call: Call, now: float) -> Needs:
-        prefix = call.estimate.prefix
-        reads = (
-            prefix != "" and self._cache_is_free(call.identity.model) and self.prefixes.is_warm(prefix, now)
-        )
-        return needs_of(call, self.forecast, reads_prefix=reads)
+        reads = 0.0
+        if call.estimate.prefix and self._cache_is_free(call.identity.model):
+            reads = self.prefixes.reads(call.estimate, now)
+        return needs_of(call, self.forecast, reads=reads)
 
     def usage(self) -> tuple[Total, ...]:
         """What was used so far, by session and model."""

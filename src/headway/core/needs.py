@@ -25,13 +25,13 @@ class Needs(NamedTuple):
     input_tokens: float
 
 
-def needs_of(call: Call, forecast: Forecast, *, reads_prefix: bool) -> Needs:
-    """`reads_prefix`: the cacheable prefix of this call will be read from the cache, free of the input limit."""
+def needs_of(call: Call, forecast: Forecast, *, reads: float) -> Needs:
+    """`reads`: as many tokens of the prompt, by its estimate, will be read from the cache, free of the input limit."""
     estimate = call.estimate
     lengths, ratio = forecast.of(call)
     total = counted = estimate.input_tokens * ratio.value
-    if reads_prefix:
-        counted = max(total - estimate.cacheable_tokens * ratio.value, 1.0)
+    if reads:
+        counted = max(total - reads * ratio.value, 1.0)
     error = (ratio.error(estimate.error) * counted) ** 2
     output, variance = lengths.expect(estimate.max_output_tokens)
     if not call.stream and lengths.taught < UNTAUGHT_CALLS:

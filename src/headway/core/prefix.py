@@ -30,6 +30,13 @@ class Prefixes:
         """Whether a call sent now would read this prefix."""
         return self._warm.get(prefix, 0.0) > now
 
+    def reads(self, estimate: Estimate, now: float) -> float:
+        """Tokens that a call sent now would read from the cache: the longest entry that is warm."""
+        for name, tokens in estimate.readable:
+            if self.is_warm(name, now):
+                return tokens
+        return estimate.cacheable_tokens if self.is_warm(estimate.prefix, now) else 0.0
+
     def is_warming(self, prefix: str, now: float) -> bool:
         """Whether siblings should wait: somebody is on the way to write this prefix."""
         return prefix in self._warming and not self.is_warm(prefix, now)

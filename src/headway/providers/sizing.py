@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from operator import mul
 from typing import Any
 
@@ -19,7 +20,7 @@ from headway.core.call import Estimate
 from headway.providers.catalog import ModelFacts
 from headway.providers.characters import Characters, count
 from headway.providers.parsed import whole
-from headway.providers.prefix import prefix_name, shared_sections
+from headway.providers.prefix import cuts, shared_sections
 from headway.providers.prompt import Prompt, Section, encoded
 
 
@@ -90,19 +91,50 @@ def size(request: Mapping[str, Any], facts: ModelFacts | None, salt: bytes = b""
     server = _server_tokens(request)
     hidden = _hidden_tokens(request, facts, family)
     parts = [_measure(section, family) for section in prompt.sections]
-    shared = shared_sections(prompt)
-    cacheable = hidden + sum(part[0] for part in parts[: len(shared)]) if shared else 0.0
-    if cacheable < (facts.min_cacheable_tokens if facts else _UNKNOWN_MIN_CACHEABLE):
-        cacheable = 0.0
     total = hidden + server + sum(part[0] for part in parts)
     doubt = math.hypot(family.error * total, _SERVER_ERROR * server, *(part[1] for part in parts))
+    least = facts.min_cacheable_tokens if facts else _UNKNOWN_MIN_CACHEABLE
+    cached = _cached(
+        request,
+        prompt,
+        [hidden + part[0] if not at else part[0] for at, part in enumerate(parts)],
+        least,
+        salt,
+    )
     return Estimate(
         input_tokens=total,
         max_output_tokens=whole(request.get("max_tokens")),
-        cacheable_tokens=cacheable,
-        prefix=prefix_name(request, shared[-1], salt) if cacheable else "",
         error=min(1.0, doubt / total),
+        **cached,
     )
+
+
+def _cached(
+    request: Mapping[str, Any], prompt: Prompt, tokens: list[float], least: float, salt: bytes
+) -> dict[str, Any]:
+    """What of a request the prompt cache may hold; `tokens` are those of each section. Entries below `least` are not kept."""
+    closed = [number for number, section in enumerate(prompt.sections) if section.closed]
+    if not closed or sum(tokens[: closed[-1] + 1]) < least:
+        return {}
+    upto = list(accumulate(tokens))
+    found = cuts(request, [prompt.sections[number].at for number in closed], salt)
+    marked = {prompt.sections[number].at: upto[number] for number in closed}
+    marked = {at: amount for at, amount in marked.items() if at in found}
+    if not marked:
+        return {}
+    last = max(marked, key=lambda at: found[at].size)
+    a_byte = marked[last] / max(found[last].size, 1)
+    readable = [(cut.name, marked.get(at, cut.size * a_byte)) for at, cut in found.items()]
+    readable = sorted((each for each in readable if each[1] >= least), key=lambda each: -each[1])
+    shared = shared_sections(prompt)
+    cacheable = upto[len(shared) - 1]
+    at = shared[-1].at
+    return {
+        "cacheable_tokens": cacheable if cacheable >= least and at in found else 0.0,
+        "prefix": found[at].name if cacheable >= least and at in found else "",
+        "written": tuple(found[at].name for at, amount in marked.items() if amount >= least),
+        "readable": tuple(readable),
+    }
 
 
 def _measure(section: Section, family: _Family) -> tuple[float, float]:
