@@ -79,7 +79,7 @@ def state_of(**more: Any) -> dict[str, Any]:
                 "calls": 1234,
                 "tokens": 5_600_000,
                 "nanousd": 17 * 10**9,
-                "refused_here": 3,
+                "refused": 3,
             }
         ],
         "refusals": [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from headway.core.call import Call, Class, Estimate, Fault, Identity, Problem, Usage
 from headway.core.events import Admitted, Refused, Settled
 from headway.core.pool import WARMING
-from headway.gateway.counts import OTHER, Counts, Spread, kind_of
+from headway.gateway.counts import DAY_NS, OTHER, Counts, Spread, kind_of
 
 OPUS = "claude-opus-4-8"
 
@@ -131,3 +131,19 @@ def test_two_spreads_are_together_what_one_of_all_would_be(some: list[float], mo
     assert left.counts == whole.counts
     assert left.total == pytest.approx(whole.total)
     assert left.counts[0] == sum(value <= 0.1 for value in (*some, *more))
+
+
+def test_what_is_in_flight_is_what_was_admitted_and_is_not_over() -> None:
+    counts, call = Counts(), call_of()
+    tell(counts, Admitted(call, 1, 0.0, 10, 20), Admitted(call, 1, 0.0, 10, 20))
+    [row] = counts.rows.values()
+    assert row.in_flight == 2
+    tell(counts, settled(call, outcome="failed"), Admitted(call, 2, 0.0, 10, 20), settled(call))
+    assert row.in_flight == 1
+
+
+def test_what_is_spent_today_begins_anew_each_day() -> None:
+    counts, call = Counts(), call_of()
+    for day in (10, 10, 11, 10):  # the last one began before midnight, and ended after
+        tell(counts, settled(call, at_ns=day * DAY_NS + 5))
+    assert (counts.spent_on(10), counts.spent_on(11), counts.spent_on(12)) == (0, 1000, 0)

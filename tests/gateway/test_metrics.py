@@ -12,9 +12,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from gateway.serving import BODY, STREAM, Serving
+from gateway.test_counts import call_of, settled
 from gateway.watched import Watch, watching
 from headway.core.cap import parse_cap
-from headway.gateway.metrics import METRICS, Metrics
+from headway.gateway.metrics import METRICS, TENANTS, Metrics
 from headway.runtime import Engine
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/operations.md"
@@ -29,7 +30,7 @@ def watch(start: Callable[..., Serving]) -> Iterator[Watch]:
 
 def test_every_metric_is_on_the_page_with_its_labels_and_no_other_is() -> None:
     rows = re.findall(
-        r"^\| `(headway_\w+)` \| (\w+) \| ([^|]*) \|", PAGE.read_text("utf-8"), flags=re.MULTILINE
+        r"^\| `(headway_\w+)` \| (\w+) \|([^|]*)\|", PAGE.read_text("utf-8"), flags=re.MULTILINE
     )
     listed = {(name, kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
     assert listed == {(metric.name, metric.kind, metric.labels) for metric in METRICS}
@@ -104,6 +105,18 @@ def test_models_that_nobody_knows_are_one_series(watch: Watch) -> None:
     page = watched.admin.get("/metrics").text
     assert "made-up" not in page
     assert 'headway_in_flight_calls{pool="other"}' in page
+
+
+def test_tenants_beyond_the_first_are_one_series_and_nothing_is_lost() -> None:
+    metrics = Metrics()
+    for number in range(2 * TENANTS):
+        call = call_of(tenant=f"tenant {number}")
+        metrics.hooks().tell(settled(call))
+    with Engine(base_url="http://127.0.0.1:1", api_key="any", ledger="none") as engine:
+        page = metrics.page(engine, 0)[0].decode()
+    found = dict(re.findall(r'headway_cost_usd_total\{.*tenant="([^"]*)"\} (\S+)', page))
+    assert len(found) == TENANTS + 1
+    assert float(found["other"]) == pytest.approx(TENANTS * 1000e-9)
 
 
 def test_a_budget_of_a_session_has_no_series_and_one_of_a_tenant_goes_on_from_day_to_day() -> None:

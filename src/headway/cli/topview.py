@@ -158,7 +158,7 @@ def _tenants(state: State, most: int) -> Table | None:
         return None
     table = _table("tenant:8", ">now", ">calls:5", ">tokens", ">cost:6", ">refused")
     for tenant in tenants[:most]:
-        refused = tenant["refused_here"]
+        refused = tenant["refused"]
         table.add_row(
             _name(tenant["tenant"]),
             Text(f"{tenant['in_flight']:,}", style="bold cyan" if tenant["in_flight"] else "dim"),

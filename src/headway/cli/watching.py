@@ -54,9 +54,9 @@ class Watching:
         self._admin: Admin | None = None
 
     @property
-    def hooks(self) -> tuple[Hooks, ...]:
+    def hooks(self) -> Hooks:
         """What the engine is to be given."""
-        return () if self._operations is None else self._operations.hooks
+        return Hooks() if self._operations is None else self._operations.hooks
 
     def around(self, app: App) -> App:
         """The application, with a line of log for each request."""

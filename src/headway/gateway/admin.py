@@ -35,10 +35,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from headway.core.limit import parse_duration
 from headway.errors import ConfigError, HeadwayError, InputError, LimitError, MachineError
 from headway.gateway.budgets import Budgets
+from headway.gateway.counts import DAY_NS
 from headway.gateway.keys import Keys
 from headway.gateway.metrics import Metrics
 from headway.gateway.state import VERSION, State, look
-from headway.gateway.tally import Tally
+from headway.gateway.tally import Tally, tenants_of
 from headway.ledger.report import By, usage
 from headway.ledger.sqlite import SqliteLedger
 from headway.runtime import Engine
@@ -142,9 +143,9 @@ class _Admin:
             "waiting": state.waiting,
             "pools": state.pools,
             "budgets": state.budgets[:_BUDGETS],
-            "tenants": tally.tenants()[:_TENANTS],
+            "tenants": tenants_of(self._metrics.counts)[:_TENANTS],
             "refusals": tally.refusals(),
-            "spent_today_nanousd": tally.spent_today(),
+            "spent_today_nanousd": self._metrics.counts.spent_on(now_ns // DAY_NS),
             "ledger_problem": self._engine.ledger.problem,
         }
         if self._more is not None:
@@ -152,7 +153,7 @@ class _Admin:
         return _json(answer)
 
     async def tenants(self, _: Request) -> Response:
-        return _json({"tenants": self._tally.tenants()})
+        return _json({"tenants": tenants_of(self._metrics.counts)})
 
     async def budgets(self, _: Request) -> Response:
         return _json({"budgets": self._look().budgets})

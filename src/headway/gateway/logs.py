@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 import traceback
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -25,18 +26,31 @@ def open_log(style: Style, out: BinaryIO | None = None) -> Any:
     Nothing global of structlog is changed, so it may be called again."""
     stream = out or sys.stderr.buffer
     render = _to_json if style == "json" else _to_console(stream)
-    before: list[Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _clean,
-    ]
     log = structlog.wrap_logger(
         structlog.BytesLogger(stream),
-        processors=[*before, render],
+        processors=[_Stamp(), _clean, render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
     ).bind()
     _send_on(log)
     return log
+
+
+class _Stamp:
+    """When and how grave, in front of the rest. What structlog has for it is several times slower."""
+
+    def __init__(self) -> None:
+        self._second, self._text = 0, ""
+
+    def __call__(self, _: Any, level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        second, rest = divmod(time.time_ns(), 10**9)
+        if second != self._second:
+            self._second, self._text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return {
+            "timestamp": f"{self._text}.{rest // 1000:06d}Z",
+            "level": level,
+            "event": line.pop("event"),
+            **line,
+        }
 
 
 class _Bridge(logging.Handler):
@@ -76,8 +90,7 @@ def _clean(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[st
 
 
 def _to_json(_: Any, __: str, line: MutableMapping[str, Any]) -> bytes:
-    first = {name: line.pop(name) for name in ("timestamp", "level", "event")}
-    return msgspec.json.encode({**first, **line})
+    return msgspec.json.encode(line)
 
 
 def _to_console(stream: BinaryIO) -> Processor:

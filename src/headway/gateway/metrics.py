@@ -22,7 +22,8 @@ from headway.ledger.sqlite import SqliteLedger
 from headway.runtime import Engine
 
 _SCALE = 1e-9  # nanodollars to dollars
-BUDGETS = 100  # that have series, at most
+TENANTS, BUDGETS = 100, 100  # that have series, at most
+_KINDS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
 _ENDLESS = re.compile(r"(?:^|, )(?:session|job) ")
 _PERIOD = re.compile(r"(?<=, )(hour|day|month) \d{4}-[\d-]+(?: \d\d:00)?")
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
@@ -171,11 +172,13 @@ class _Scrape:
 
     def _count(self) -> None:
         rows = self._counts.rows
-        for names, row in rows.items():
-            self._show("headway_calls_total", _all(names), row.calls)
-            self._show("headway_cost_usd_total", _all(names), row.nanousd * _SCALE)
-            for kind in ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output"):
-                self._show("headway_tokens_total", (*_all(names), kind), getattr(row, kind))
+        few = _few_tenants(rows)
+        for key, value in _summed(rows, lambda names, row: [(few(names), row.calls)]).items():
+            self._show("headway_calls_total", key, value)
+        for key, value in _summed(rows, lambda names, row: [(few(names), row.nanousd)]).items():
+            self._show("headway_cost_usd_total", key, value * _SCALE)
+        for key, value in _summed(rows, lambda names, row: _by_kind(few(names), row)).items():
+            self._show("headway_tokens_total", key, value)
         for key, value in _summed(rows, _by_outcome).items():
             self._show("headway_attempts_total", key, value)
         for key, value in _summed(rows, lambda names, row: [(names[:3], row.retries)]).items():
@@ -252,8 +255,14 @@ def _of_few(budgets: Sequence[BudgetState]) -> list[tuple[str, BudgetState]]:
     return [(name, budget) for (name, _), budget in list(found.items())[:BUDGETS]]
 
 
-def _all(names: Names) -> Labels:
-    return (names.pool, names.model, names.class_, names.tenant)
+def _few_tenants(rows: dict[Names, Row]) -> Callable[[Names], Labels]:
+    """Labels of a row: the tenants that came first by name, all others as one."""
+    few = set(list(dict.fromkeys(names.tenant for names in rows))[:TENANTS])
+    return lambda names: (*names[:3], names.tenant if names.tenant in few else OTHER)
+
+
+def _by_kind(labels: Labels, row: Row) -> list[tuple[Labels, int]]:
+    return [((*labels, kind), getattr(row, kind)) for kind in _KINDS]
 
 
 def _by_outcome(names: Names, row: Row) -> list[tuple[Labels, int]]:

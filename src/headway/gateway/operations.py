@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from headway.core.events import Admitted, Refused, Settled
 from headway.gateway.admin import admin_app
 from headway.gateway.budgets import Budgets
 from headway.gateway.keys import Keys
@@ -44,10 +45,29 @@ class Operations:
         self._calls = None if style is None else CallLog(self.log)
 
     @property
-    def hooks(self) -> tuple[Hooks, ...]:
-        """What the engine is to be given."""
-        ours = (self.tally.hooks(), self.metrics.hooks())
-        return ours if self._calls is None else (*ours, self._calls.hooks())
+    def hooks(self) -> Hooks:
+        """What the engine is to be given: one for all, as it is asked for each call."""
+        counts, tally = self.metrics.counts, self.tally
+
+        def refused(news: Refused) -> None:
+            counts.refused(news)
+            tally.refused(news)
+            if log is not None:
+                log.refused(news)
+
+        log = self._calls
+        if log is None:
+            return Hooks(admitted=counts.admitted, settled=counts.settled, refused=refused)
+
+        def admitted(news: Admitted) -> None:
+            counts.admitted(news)
+            log.admitted(news)
+
+        def settled(news: Settled) -> None:
+            counts.settled(news)
+            log.settled(news)
+
+        return Hooks(admitted=admitted, settled=settled, refused=refused)
 
     def around(self, app: App) -> App:
         """The application of the gateway, with a line of log for each request."""

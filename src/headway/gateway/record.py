@@ -8,9 +8,8 @@ No prompt, reply, key, body or header is in it.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 from headway.core.call import Call, Usage
@@ -21,75 +20,66 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 _NOT_LOGGED = ("/healthz", "/readyz")  # asked every few seconds, and they say nothing
 
 
-@dataclass(slots=True)
 class _Took:
     """What is known of one request so far. The engine tells of a call in the task that serves it."""
 
-    call: str = ""
-    tenant: str = ""
-    class_: str = ""
-    model: str = ""
-    status: int | None = None
-    attempts: int = 0
-    outcome: str = ""
-    error: str = ""
-    limit: str = ""
-    waited_s: float = 0.0
-    first_token_s: float | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    nanousd: int = 0
-    is_priced: bool = True
-    is_estimated: bool = False
+    __slots__ = ("call", "call_id", "refused", "settled", "status", "waited_s")
 
-    def of(self, call: Call) -> None:
-        """Whose it is."""
-        self.call, self.tenant, self.class_ = call.id, call.tenant, call.class_.value
-        self.model = call.identity.model
-
-    def add(self, news: Settled) -> None:
-        """An attempt is over."""
-        self.attempts = news.attempt
-        self.outcome = news.outcome
-        self.error = news.problem.error_type if news.problem else ""
-        self.first_token_s = news.first_token_s
-        self.nanousd += news.cost_nanousd or 0
-        self.is_priced &= news.cost_nanousd is not None
-        self.is_estimated |= news.estimated
-        self._use(news.usage)
-
-    def _use(self, usage: Usage) -> None:
-        self.input_tokens += usage.input_tokens
-        self.output_tokens += usage.output_tokens
-        self.cache_read_tokens += usage.cache_read_tokens
-        self.cache_write_tokens += usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
-        for part in usage.parts:
-            self._use(part)
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.call_id = ""
+        self.call: Call | None = None
+        self.waited_s = 0.0
+        self.settled: list[Settled] = []
+        self.refused: Refused | None = None
 
     def shown(self) -> dict[str, Any]:
         """What there is to say, in an order for eyes."""
-        texts = ("call", "tenant", "model", "outcome", "error", "limit")
-        shown: dict[str, Any] = {name: value for name in texts if (value := getattr(self, name))}
-        if self.class_:
-            shown["class"] = self.class_
-        if not self.attempts:
-            return shown
-        shown |= {
-            "attempts": self.attempts,
-            "waited_ms": _ms(self.waited_s),
-            "input_tokens": self.input_tokens,
-            "cache_read_tokens": self.cache_read_tokens,
-            "cache_write_tokens": self.cache_write_tokens,
-            "output_tokens": self.output_tokens,
-            "cost_usd": self.nanousd / 1e9 if self.is_priced else None,
-        }
-        if self.first_token_s is not None:
-            shown["first_token_ms"] = _ms(self.first_token_s)
-        if self.is_estimated:
-            shown["estimated"] = True
+        call = self.call
+        if call is None:
+            return {"call": self.call_id} if self.call_id else {}
+        shown: dict[str, Any] = {"call": call.id, "tenant": call.tenant, "class": call.class_.value}
+        shown["model"] = call.identity.model
+        if self.settled:
+            shown |= _taken(self.settled, self.waited_s)
+        if self.refused is not None:
+            shown |= {"outcome": "refused", "limit": self.refused.limit}
         return shown
+
+
+def _taken(settled: list[Settled], waited_s: float) -> dict[str, Any]:
+    """What the attempts of a call took together, and how the last one ended."""
+    last = settled[-1]
+    costs = [news.cost_nanousd for news in settled]
+    known = [cost for cost in costs if cost is not None]
+    fresh = read = written = output = 0
+    for usage in _parts([news.usage for news in settled]):
+        fresh += usage.input_tokens
+        read += usage.cache_read_tokens
+        written += usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
+        output += usage.output_tokens
+    shown: dict[str, Any] = {
+        "outcome": last.outcome,
+        "attempts": last.attempt,
+        "waited_ms": _ms(waited_s),
+        "input_tokens": fresh,
+        "cache_read_tokens": read,
+        "cache_write_tokens": written,
+        "output_tokens": output,
+        "cost_usd": sum(known) / 1e9 if len(known) == len(costs) else None,
+    }
+    if last.first_token_s is not None:
+        shown["first_token_ms"] = _ms(last.first_token_s)
+    if last.problem is not None:
+        shown["error"] = last.problem.error_type
+    if any(news.estimated for news in settled):
+        shown["estimated"] = True
+    return shown
+
+
+def _parts(usages: Sequence[Usage]) -> list[Usage]:
+    """They and all that they are made of."""
+    return [each for usage in usages for each in (usage, *(_parts(usage.parts) if usage.parts else ()))]
 
 
 _current: ContextVar[_Took | None] = ContextVar("headway_request", default=None)
@@ -103,7 +93,26 @@ class CallLog:
 
     def hooks(self) -> Hooks:
         """What the engine has to tell."""
-        return Hooks(admitted=_admitted, settled=_settled, refused=_refused)
+        return Hooks(admitted=self.admitted, settled=self.settled, refused=self.refused)
+
+    def admitted(self, news: Admitted) -> None:
+        """An attempt leaves the line."""
+        took = _current.get()
+        if took is not None:
+            took.call = news.call
+            took.waited_s += news.queued_s
+
+    def settled(self, news: Settled) -> None:
+        """It is over."""
+        took = _current.get()
+        if took is not None:
+            took.settled.append(news)
+
+    def refused(self, news: Refused) -> None:
+        """A call is refused; what the provider refuses is tried again."""
+        took = _current.get()
+        if took is not None and news.by == "headway":
+            took.call, took.refused = news.call, news
 
     def around(self, app: App) -> App:
         """The application, with a line for each of its requests once that is over."""
@@ -141,30 +150,10 @@ class CallLog:
 
 def _start(took: _Took, message: Any) -> None:
     took.status = message["status"]
-    if not took.call:
+    if took.call is None:
         for name, value in message["headers"]:
             if name == b"headway-call-id":
-                took.call = value.decode("latin-1")
-
-
-def _admitted(news: Admitted) -> None:
-    took = _current.get()
-    if took is not None:
-        took.of(news.call)
-        took.waited_s += news.queued_s
-
-
-def _settled(news: Settled) -> None:
-    took = _current.get()
-    if took is not None:
-        took.add(news)
-
-
-def _refused(news: Refused) -> None:
-    took = _current.get()
-    if took is not None and news.by == "headway":
-        took.of(news.call)
-        took.outcome, took.limit = "refused", news.limit
+                took.call_id = value.decode("latin-1")
 
 
 def _ms(seconds: float) -> float:
