@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.core.budget import Budget
-from headway.core.call import Call, Class, Estimate, Fault, Problem, Reading, Unit, Usage
+from headway.core.call import Call, Cap, Class, Estimate, Fault, Problem, Reading, Unit, Usage
 from headway.core.engine import Engine, Pumped
 from headway.core.events import LimitLearnt
 from headway.core.limit import Limit
@@ -125,6 +125,44 @@ def test_whoever_waits_is_told_when_to_ask_again_and_goes_then() -> None:
     assert pumped.ask_again_s is not None
     assert 0.5 <= pumped.ask_again_s <= 1.5
     assert len(pump(engine, 1000.0 + pumped.ask_again_s).admitted) == 1
+
+
+def test_where_nobody_waits_a_call_enters_and_all_is_as_if_it_had_stood_in_line() -> None:
+    entered, joined = make(), make()
+    for number in range(5):
+        now = 1000.0 + number
+        ticket = entered.enter(a_call(f"{number}"), 1, now, round(now * 1e9))
+        assert ticket == go(joined, a_call(f"{number}"), now)
+        settle(entered, ticket, now=now)
+        settle(joined, ticket, now=now)
+    assert entered.levels(POOL, 1010.0) == joined.levels(POOL, 1010.0)
+    assert entered.usage() == joined.usage()
+    assert entered.in_flight == 0
+
+
+def test_what_does_not_fit_does_not_enter_and_nobody_passes_those_who_wait() -> None:
+    engine = make(ONE_A_SECOND)
+    assert engine.enter(a_call("1"), 1, 1000.0, 0) is not None
+    assert engine.enter(a_call("2"), 1, 1000.0, 0) is None
+    assert engine.in_flight == 1
+    engine.join(a_call("2"), 1, 1000.0)
+    assert engine.enter(a_call("3"), 1, 1000.0 + 60.0, 0) is None
+    assert [ticket.call.id for ticket in tickets(pump(engine, 1060.0))] == ["2"]
+
+
+def test_a_call_whose_time_is_up_does_not_enter() -> None:
+    assert make().enter(a_call(deadline=999.0), 1, 1000.0, 0) is None
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        a_call(caps=(Cap("b", Unit.REQUESTS, 0),)),
+        a_call(estimate=Estimate(9000.0, 100, cacheable_tokens=8000.0, prefix="shared")),
+    ],
+)
+def test_a_call_with_a_budget_or_a_shared_prefix_stands_in_line(call: Call) -> None:
+    assert make().enter(call, 1, 1000.0, 0) is None
 
 
 def test_an_empty_line_need_not_be_asked_again() -> None:

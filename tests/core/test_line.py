@@ -42,6 +42,21 @@ def test_the_head_is_who_is_served_next() -> None:
         assert line.serve(1.0) is head
 
 
+def test_who_passes_an_empty_line_has_been_served_as_much_as_who_stood_in_it() -> None:
+    passing, standing = Line(), Line()
+    for number, tenant in enumerate("aabaa"):
+        one = place(f"{number}", tenant=tenant)
+        passing.pass_by(one, 2.0)
+        standing.join(place(f"{number}", tenant=tenant))
+        standing.serve(2.0)
+    for line in (passing, standing):
+        for number in range(3):
+            line.join(place(f"a{number}", tenant="a"))
+            line.join(place(f"b{number}", tenant="b"))
+            line.join(place(f"i{number}", tenant="c", class_=Class.INTERACTIVE))
+    assert [serve(passing) for _ in range(9)] == [serve(standing) for _ in range(9)]
+
+
 def test_tenants_take_turns() -> None:
     line = Line()
     for number in range(3):

@@ -37,12 +37,18 @@ PATIENCE_S = 30.0  # how long a test waits for what must happen; nothing waits t
 
 
 class Joining(Engine):
-    """Tells when somebody has joined the line, and calls `pumped` at the end of each pump."""
+    """Tells when somebody has joined the line or gone at once, and calls `pumped` at the end of each pump."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.joined = threading.Semaphore(0)
         self.pumped: Callable[[], None] = lambda: None
+
+    def enter(self, call: Call, number: int, now: float, at_ns: int) -> Ticket | None:
+        ticket = super().enter(call, number, now, at_ns)
+        if ticket is not None:
+            self.joined.release()
+        return ticket
 
     def join(self, call: Call, number: int, now: float) -> Place:
         place = super().join(call, number, now)

@@ -19,7 +19,7 @@ from headway.core.ceiling import Ceiling
 from headway.core.events import BudgetLow, LimitLearnt
 from headway.core.forecast import Forecast
 from headway.core.limit import Limit
-from headway.core.line import Place
+from headway.core.line import Place, place_of
 from headway.core.needs import Needs, needs_of
 from headway.core.pool import Pool, held_by
 from headway.core.ports import Level, Store
@@ -110,14 +110,27 @@ class Engine:
         pool = self.pool(call.identity.pool, now)
         if call.caps and number == 1:
             self.books.caps.see(call)
-        end = call.deadline
-        if call.max_wait_s is not None:
-            end = now + call.max_wait_s if end is None else min(end, now + call.max_wait_s)
-        place = Place(call, now, number, end)
+        place = place_of(call, number, now)
         pool.line.join(place)
-        if call.caps or (end is not None and place.ahead):
+        if call.caps or (place.give_up_at is not None and place.ahead):
             pool.newcomers.append(place)
         return place
+
+    def enter(self, call: Call, number: int, now: float, at_ns: int) -> Ticket | None:
+        """Go at once, as most calls can: nobody stands in line, and it fits. None: it has to `join`."""
+        assert call.identity.pool is not None
+        pool = self.pool(call.identity.pool, now)
+        if pool.line.size or call.caps or call.estimate.prefix:
+            return None
+        place = place_of(call, number, now)
+        if place.give_up_at is not None and place.give_up_at < now:
+            return None
+        went = self._admit(pool, place, now, at_ns)
+        if not isinstance(went, Running):
+            return None
+        pool.serve(went.seconds, place)
+        pool.waits_for = ""
+        return went.ticket
 
     def leave(self, place: Place) -> bool:
         """Step out of line before one's turn; False if it has been served already."""
@@ -227,20 +240,10 @@ class Engine:
                 self.store.assume(ticket.id)
             self.store.confirm(ticket.id, now)
             if readings:
-                self._notice(pool)
+                for news in pool.learn(self.store.limits(pool.name)):
+                    self._tell(news)
             if not ticket.call.stream and not running.began:
                 self._began(running, now)
-
-    def _notice(self, pool: Pool) -> None:
-        """Tell of limits that are not what they were."""
-        limits = self.store.limits(pool.name)
-        if limits == pool.limits:
-            return
-        before = {limit.unit: limit for limit in pool.limits}
-        pool.limits = limits
-        for limit in limits:
-            if before.get(limit.unit) != limit:
-                self._tell(LimitLearnt(pool.name, limit, before.get(limit.unit)))
 
     def began(self, ticket: Ticket, now: float) -> None:
         """The first of the reply is in: whatever the call wrote to the cache can be read."""
@@ -360,15 +363,7 @@ class Engine:
             needs.holds[Unit.OUTPUT_TOKENS].need,
             worst,
         )
-        running = Running(
-            ticket,
-            pool,
-            needs.lengths,
-            needs.ratio,
-            needs.holds,
-            self.books.go(ticket, take),
-            LOOK_FIRST * ticket.output_tokens,
-        )
+        running = Running(ticket, pool, needs, self.books.go(ticket, take), LOOK_FIRST * ticket.output_tokens)
         self._running[ticket_id] = running
         self._go(running, now)
         return running
@@ -377,7 +372,7 @@ class Engine:
         ticket, pool = running.ticket, running.pool
         pool.ceiling.enter()
         if not pool.taught:
-            pool.space(running.holds, now)
+            pool.space(running.needs.holds, now)
         pool.ramp.start(now)
         if ticket.number == 1:
             self.retries.earn()

@@ -42,6 +42,14 @@ class Place:
     ahead: int = 0
 
 
+def place_of(call: Call, number: int, now: float) -> Place:
+    """A place for this attempt, not yet in line."""
+    end = call.deadline
+    if call.max_wait_s is not None:
+        end = now + call.max_wait_s if end is None else min(end, now + call.max_wait_s)
+    return Place(call, now, number, end)
+
+
 @dataclass(slots=True)
 class _Tenant:
     virtual: float
@@ -86,6 +94,11 @@ class _Rank:
                 return tenant
             heappop(queue)
 
+    def forget(self) -> None:
+        """Whoever is idle and has no service to make up for need not be remembered."""
+        if len(self.idle) > IDLE_KEPT:
+            self.idle = {name: each for name, each in self.idle.items() if each.virtual > self.now}
+
     def gone(self, name: str, tenant: _Tenant) -> None:
         """One place less; the last of a tenant takes it out."""
         self.waiting -= 1
@@ -94,8 +107,7 @@ class _Rank:
         del self.tenants[name]
         if tenant.virtual > self.now:
             self.idle[name] = tenant
-        if len(self.idle) > IDLE_KEPT:
-            self.idle = {name: each for name, each in self.idle.items() if each.virtual > self.now}
+        self.forget()
         if len(self.queue) > 2 * len(self.tenants) + STALE_KEPT:
             self.queue = [entry for entry in self.queue if entry[2].places and entry[2].serial == entry[1]]
             heapify(self.queue)
@@ -205,6 +217,20 @@ class Line:
         self._waiting -= 1
         rank.gone(place.call.tenant, tenant)
         return place
+
+    def pass_by(self, place: Place, cost: float) -> None:
+        """One goes that need not stand in line, as nobody does: its flows are charged as by `serve`."""
+        rank = self._ranks[place.call.class_]
+        self._now = virtual = max(rank.virtual, self._now)
+        rank.virtual = virtual + cost / rank.weight
+        name = place.call.tenant
+        tenant = rank.idle.get(name)
+        if tenant is None:
+            tenant = rank.idle[name] = _Tenant(rank.now)
+        rank.now = max(tenant.virtual, rank.now)
+        tenant.virtual = rank.now + cost / place.call.weight
+        place.is_out = True
+        rank.forget()
 
     @property
     def has_aside(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from headway.core.call import Unit
 from headway.core.ceiling import Ceiling
+from headway.core.events import LimitLearnt
 from headway.core.limit import Limit
 from headway.core.line import Line, Place
 from headway.core.meter import Hold
@@ -76,6 +77,15 @@ class Pool:
         for unit, amount in used.items():
             mine[unit] += amount
 
+    def learn(self, limits: tuple[Limit, ...]) -> Sequence[LimitLearnt]:
+        """These limits are known now. Returns those that are not what they were."""
+        if limits is self.limits or limits == self.limits:
+            return ()
+        before = {limit.unit: limit for limit in self.limits}
+        self.limits = limits
+        changed = (limit for limit in limits if before.get(limit.unit) != limit)
+        return [LimitLearnt(self.name, limit, before.get(limit.unit)) for limit in changed]
+
     def closed_for(self, now: float) -> tuple[str, float]:
         """What closes the pool as a whole, and for how many seconds; ("", 0.0): nothing."""
         if not self.taught and self.ceiling.in_flight:
@@ -102,9 +112,12 @@ class Pool:
         seconds = (holds[limit.unit].need / limit.rate for limit in self.assumed)
         self.opens_at = max(self.opens_at, now) + max(seconds, default=0.0)
 
-    def serve(self, seconds: float) -> None:
-        """The front goes, and takes so many seconds of the limit it draws on most."""
-        self.line.serve(seconds)
+    def serve(self, seconds: float, passing: Place | None = None) -> None:
+        """The front goes (or one that need not stand in line), and takes so many seconds of the limit it draws on most."""
+        if passing is None:
+            self.line.serve(seconds)
+        else:
+            self.line.pass_by(passing, seconds)
         self.gap_s += (seconds - self.gap_s) * GAP_MEMORY
 
     def least_wait(self, place: Place, now: float) -> float:

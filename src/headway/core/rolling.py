@@ -43,6 +43,11 @@ class RollingBudget(Budget):
             self.spent += amount
             self._add(amount)
 
+    @property
+    def pieces(self) -> list[tuple[int, int]]:
+        """What counts now, with the times when it does so no longer less the window; oldest first."""
+        return [(until, amount) for _, until, amount in self._pieces]
+
     def look(self, at_ns: int) -> None:
         """Forget what is out of the window by now."""
         if at_ns <= self._at_ns:

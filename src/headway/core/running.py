@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from headway.core.books import Posting
 from headway.core.call import Reading, Unit, Usage
-from headway.core.forecast import Lengths, Ratio
 from headway.core.meter import Hold
+from headway.core.needs import Needs
 from headway.core.pool import Pool
 from headway.core.ports import Store
 from headway.core.steps import Ticket
@@ -23,9 +23,7 @@ class Running:
 
     ticket: Ticket
     pool: Pool
-    lengths: Lengths
-    ratio: Ratio
-    holds: dict[Unit, Hold]
+    needs: Needs
     posting: Posting
     look_at: float  # the length at which to guess anew how long it will be
     headed: bool = False
@@ -36,22 +34,23 @@ class Running:
     @property
     def seconds(self) -> float:
         """What it takes of the limit that it draws on most, in seconds of that: what the line charges for it."""
-        most = 0.0
+        most, holds = 0.0, self.needs.holds
         for limit in self.pool.limits:
-            seconds = self.holds[limit.unit].need * limit.period_s / limit.amount
+            seconds = holds[limit.unit].need * limit.period_s / limit.amount
             if seconds > most:
                 most = seconds
         return most or 1.0
 
     def grow(self, tokens: float, store: Store, now: float) -> None:
         """It has put out `tokens` so far."""
-        self.lengths.grow(self.produced, tokens)
+        lengths, holds = self.needs.lengths, self.needs.holds
+        lengths.grow(self.produced, tokens)
         self.produced = tokens
-        hold = self.holds[Unit.OUTPUT_TOKENS]
+        hold = holds[Unit.OUTPUT_TOKENS]
         if tokens > self.look_at:
             self.look_at = LOOK_AGAIN * tokens
-            guess = self.lengths.expect(hold.most, tokens)
-            hold = self.holds[Unit.OUTPUT_TOKENS] = Hold(guess.mean, guess.variance, hold.most)
+            guess = lengths.expect(hold.most, tokens)
+            hold = holds[Unit.OUTPUT_TOKENS] = Hold(guess.mean, guess.variance, hold.most)
         store.produce(self.ticket.id, tokens, hold, now)
 
     def teach(self, usage: Usage) -> None:
@@ -59,15 +58,16 @@ class Running:
         estimate, tokens = self.ticket.call.estimate, usage.output_tokens
         if estimate.max_output_tokens == 0 or estimate.input_tokens <= 0.0:
             return
-        self.lengths.grow(self.produced, tokens)
-        self.lengths.end(tokens, cut_off=tokens >= estimate.max_output_tokens)
+        lengths = self.needs.lengths
+        lengths.grow(self.produced, tokens)
+        lengths.end(tokens, cut_off=tokens >= estimate.max_output_tokens)
         total = (
             usage.input_tokens
             + usage.cache_read_tokens
             + usage.cache_write_5m_tokens
             + usage.cache_write_1h_tokens
         )
-        self.ratio.learn(estimate.input_tokens, total)
+        self.needs.ratio.learn(estimate.input_tokens, total)
 
 
 def used_by(usage: Usage, *, cache_is_free: bool, requests: float) -> dict[Unit, float]:

@@ -40,14 +40,15 @@ class Bell(Protocol):
 
 
 class Slot:
-    """One caller's wait. `answer` is the ticket, or the error that refused it; None: still waiting."""
+    """One caller's wait. `answer` is the ticket, or the error that refused it; None: still waiting, at `place`."""
 
-    __slots__ = ("answer", "bell", "place", "wake_at")
+    __slots__ = ("answer", "bell", "call", "place", "wake_at")
 
-    def __init__(self, place: Place, bell: Bell) -> None:
-        self.place = place
+    def __init__(self, call: Call, bell: Bell, answer: Ticket | None) -> None:
+        self.call = call
         self.bell = bell
-        self.answer: Ticket | HeadwayError | None = None
+        self.answer: Ticket | HeadwayError | None = answer
+        self.place: Place | None = None
         self.wake_at: float | None = None
 
 
@@ -73,28 +74,32 @@ class Turnstile:
         self._held: set[Flow] = set()
 
     def join(self, call: Call, number: int, bell: Bell) -> Slot:
-        """Stand in line."""
-        waiting = None
+        """Go, if that can be at once; else stand in line."""
         with self._lock:
             now = self.clock()
-            place = self.engine.join(call, number, now)
-            slot = self._slots[id(place)] = Slot(place, bell)
-            name = place.call.identity.pool or ""
-            self._pump(name, now)
-            if self.tell is not None and slot.answer is None:
-                pool = self.engine.pools[name]
-                wait_s = max(pool.clears_at - self.clock(), 0.0)
-                waiting = Waiting(call, pool.waits_for, pool.level, wait_s, len(pool.line) - 1)
+            slot = Slot(call, bell, self.engine.enter(call, number, now, self._wall()))
+            waiting = self._join(slot, number, now) if slot.answer is None else None
         self._catch_up()
         if waiting is not None:
             self._say(waiting)
         return slot
 
+    def _join(self, slot: Slot, number: int, now: float) -> Waiting | None:
+        slot.place = self.engine.join(slot.call, number, now)
+        self._slots[id(slot.place)] = slot
+        name = slot.call.identity.pool or ""
+        self._pump(name, now)
+        if self.tell is None or slot.answer is not None:
+            return None
+        pool = self.engine.pools[name]
+        wait_s = max(pool.clears_at - self.clock(), 0.0)
+        return Waiting(slot.call, pool.waits_for, pool.level, wait_s, len(pool.line) - 1)
+
     def ask(self, slot: Slot) -> None:
         """The head's time has come: look again."""
         with self._lock:
             if slot.answer is None:
-                self._pump(slot.place.call.identity.pool or "")
+                self._pump(slot.call.identity.pool or "")
         self._catch_up()
 
     def leave(self, slot: Slot) -> None:
@@ -103,14 +108,14 @@ class Turnstile:
             self._slots.pop(id(slot.place), None)
             if isinstance(slot.answer, Ticket):
                 self.engine.settle(slot.answer, _NEVER_SENT, Usage(), False, self.clock())
-            elif slot.answer is None:
+            elif slot.place is not None:
                 self.engine.leave(slot.place)
             self._pump_all()
         self._catch_up()
 
     def received(self, slot: Slot) -> Ticket | HeadwayError:
         """The caller has its answer."""
-        answer, call = slot.answer, slot.place.call
+        answer, call = slot.answer, slot.call
         assert answer is not None
         if self.tell is None:
             return answer
