@@ -101,3 +101,26 @@ def test_each_request_has_a_line_if_that_is_wanted(tmp_path: Path, style: str, l
         assert httpx2.get(f"{found[1]}/v1/models").status_code == 200
         assert served.end() == 0
         assert served.said().count('"event":"call"') == lines
+
+
+TRACED = """
+from headway.cli.watching import LogStyle, Watching
+
+def kinds():
+    return [type(hooks.settled).__qualname__ for hooks in Watching(LogStyle.NONE, is_wanted=True).hooks("http://x")]
+
+assert len(kinds()) == 1
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import set_tracer_provider
+
+set_tracer_provider(TracerProvider())
+assert len(kinds()) == 2
+"""
+
+
+def test_spans_are_made_if_opentelemetry_is_set_up_in_the_process() -> None:
+    """In a process of its own: a provider is set for good."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRACED], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -121,7 +121,7 @@ def serve(
         listener = stack.enter_context(contextlib.closing(listen(host, port)))
         _check_address(config.base_url, listener)
         stack.enter_context(watching.listen(admin_host, admin_port, listener.getsockname()[1]))
-        engine = stack.enter_context(Engine(config, hooks=watching.hooks))
+        engine = stack.enter_context(Engine(config, hooks=watching.hooks(config.base_url)))
         with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(_serve(engine, known, listener, bounds, watching, is_open=is_open))
 

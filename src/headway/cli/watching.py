@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from headway import otel
 from headway.errors import ConfigError, ConnectionFailed
 from headway.gateway.app import Gateway
 from headway.gateway.budgets import Budgets
@@ -53,10 +54,10 @@ class Watching:
         )
         self._admin: Admin | None = None
 
-    @property
-    def hooks(self) -> Hooks:
-        """What the engine is to be given."""
-        return Hooks() if self._operations is None else self._operations.hooks
+    def hooks(self, base_url: str) -> tuple[Hooks, ...]:
+        """What the engine is to be given; `base_url` is what spans say of the API."""
+        ours = () if self._operations is None else (self._operations.hooks,)
+        return (*ours, otel.hooks(base_url=base_url)) if _is_traced() else ours
 
     def around(self, app: App) -> App:
         """The application, with a line of log for each request."""
@@ -103,6 +104,17 @@ def _operations(style: LogStyle, *, is_wanted: bool) -> Operations | None:
             return Operations("json")
         case LogStyle.CONSOLE:
             return Operations("console")
+
+
+def _is_traced() -> bool:
+    """Whether somebody has set up OpenTelemetry in this process, such as `opentelemetry-instrument headway serve`."""
+    try:
+        from opentelemetry.metrics import get_meter_provider
+        from opentelemetry.trace import get_tracer_provider
+    except ImportError:
+        return False
+    providers = (get_tracer_provider(), get_meter_provider())
+    return any(type(provider).__module__.startswith("opentelemetry.sdk.") for provider in providers)
 
 
 def _open(host: str, port: int) -> Admin | None:
