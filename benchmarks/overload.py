@@ -2,10 +2,12 @@
 
 Eighteen tenants of one class and weight offer between them nearly all of it, the greediest three times as much as the
 most modest, and each far more than its share. Two interactive ones ask now and then. The API (`origin.py`) has buckets
-and books. Half the tenants' calls could wait 60 s; what would wait longer is refused at once.
+and books. A call may wait 60 s; what would wait
+longer is refused at once.
 
 `used` is what was taken of the limit that binds, by what it gave until the offers ended. `spread` is between the tenants
-that got most and least of their class, in input + 5 x output tokens of the ledger, less one largest call.
+that got most and least of their class, in seconds of the limit that each call drew on most, by the ledger;
+`spread_less_a_call` leaves out what a single call can make of it.
 
     python benchmarks/overload.py [--seconds 300] [--times 10] [--tree]
 """
@@ -38,7 +40,6 @@ LIMITS = ",".join(f"{unit}={amount}/min" for unit, amount in zip(UNITS, A_MINUTE
 BURST_S = 5.0
 CALLS_A_SECOND = 10.0  # of kind `mixed`, that the limits let in: input and output bind about here
 GREEDY, INTERACTIVE = 18, 2
-OUTPUT_WEIGHS = 5
 MOST_SPREAD, LEAST_USED, MOST_429 = 0.05, 0.97, 0.001
 
 
@@ -71,15 +72,17 @@ def books_of(port: int) -> dict[str, Any]:
 
 
 def served(ledger: Path, since_ns: int, until_ns: int) -> dict[str, list[float]]:
-    """What each tenant's calls took, each by itself."""
+    """What each tenant's calls took, each by itself: seconds of the limit that it drew on most."""
     asked = (
-        "SELECT tenant, input_tokens + ? * output_tokens FROM attempts "
+        "SELECT tenant, input_tokens, output_tokens FROM attempts "
         "WHERE at_ns BETWEEN ? AND ? AND outcome = 'ok' ORDER BY id"
     )
+    requests, *rates = (amount / 60 for amount in A_MINUTE)
     found: dict[str, list[float]] = {}
     with contextlib.closing(sqlite3.connect(ledger)) as file:
-        for tenant, amount in file.execute(asked, (OUTPUT_WEIGHS, since_ns, until_ns)):
-            found.setdefault(tenant, []).append(amount)
+        for tenant, *tokens in file.execute(asked, (since_ns, until_ns)):
+            each = (amount / rate for amount, rate in zip(tokens, rates, strict=True))
+            found.setdefault(tenant, []).append(max(1 / requests, *each))
     return found
 
 

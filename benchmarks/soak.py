@@ -31,6 +31,7 @@ from overload import LIMITS, api, books_of
 from pacing import machine, source
 
 EVERY_S = 5.0
+REST_S = 60.0  # after which no connection that rests is kept
 FAULTS = ("--overloaded", "0.05", "--resets", "0.01", "--cuts", "0.01")
 CLASSES = ("interactive", "standard", "standard", "bulk")
 MOST_GROWTH = 0.05
@@ -54,7 +55,7 @@ async def run(proxy: Proxy, upstream: int, seconds: float) -> dict[str, Any]:
     watching = asyncio.create_task(watch(proxy, seen))
     await callers.run(seconds, 180.0)
     watching.cancel()
-    await asyncio.sleep(3.0)
+    await asyncio.sleep(REST_S)
     books, state = await asyncio.to_thread(books_of, upstream), await asyncio.to_thread(state_of, proxy)
     assert proxy.ledger is not None
     ends: dict[str, int] = {}
