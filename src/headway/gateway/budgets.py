@@ -1,28 +1,27 @@
 """The budgets of a call at the gateway, as caps that the engine keeps: held before it is sent, settled after.
 
 What was spent before this process began is read from the ledger when a budget is first met. A budget whose period is over
-is forgotten; so is one that nobody has used for long, where there are many, for the ledger remembers it.
+is forgotten; one that nobody has used for long, where there are many, is put aside.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
 
 from headway.core.budget import Budget
 from headway.core.call import Cap, Unit
-from headway.core.rolling import PIECES, RollingBudget
+from headway.core.rolling import RollingBudget
 from headway.gateway.grants import Grant, Group, Open
 from headway.gateway.keys import Key
-from headway.gateway.period import Always, Plan, Rolling, parse_plan
-from headway.gateway.spent import Spent
+from headway.gateway.past import Past
+from headway.gateway.period import Always, Period, Plan, Rolling, parse_plan
 from headway.ledger.sqlite import SqliteLedger
 from headway.runtime import Engine
 
-KEPT = 10_000  # budgets that may be recalled, beside those in use; names of sessions come from outside
+KEPT = 10_000  # budgets in memory, beside those in use; names of sessions come from outside
 _LOOKED_AT = 4  # old budgets, for each new one
 _log = logging.getLogger("headway")
 
@@ -44,16 +43,15 @@ class Budgets:
     """Names the caps of calls, and tells the engine what was spent of them before. For the one event loop of a gateway.
 
     What other processes spend meanwhile is not seen: one quota, one gateway. Where two budgets differ in nothing but
-    their amounts, the smaller one holds. `since_ns` is when this process began to spend (wall time).
+    their amounts, the smaller one holds.
     """
 
-    def __init__(self, engine: Engine, *, kept: int = KEPT, since_ns: int | None = None) -> None:
+    def __init__(self, engine: Engine, *, kept: int = KEPT) -> None:
         self._engine = engine
-        self._ledger = engine.ledger if isinstance(engine.ledger, SqliteLedger) else None
-        self._spent = Spent(self._ledger.path if self._ledger else None, engine.prices)
+        ledger = engine.ledger.path if isinstance(engine.ledger, SqliteLedger) else None
+        self._past = Past(ledger, engine.prices)
+        self._is_without_ledger = ledger is None
         self._kept = kept
-        self._since_ns = time.time_ns() if since_ns is None else since_ns
-        self._has_forgotten = self._has_warned = False
         self._tenants: dict[str, tuple[tuple[str, ...], list[Group]]] = {}
         self._asked: dict[tuple[str, Unit], Group] = {}
         self._all: deque[Open] = deque()
@@ -62,11 +60,9 @@ class Budgets:
 
     def caps(self, key: Key, session: str, model: str, job: str, at_ns: int) -> tuple[Cap, ...]:
         """What a call of this key draws on at this time (wall, ns since 1970 UTC)."""
-        known = self._tenants.get(key.tenant)
-        groups = known[1] if known is not None and known[0] == key.budgets else self._plan(key)
         self._at_ns = at_ns
         found = []
-        for group in groups:
+        for group in self._groups(key):
             values = group.values(session, job, model)
             there = group.open.get(values)
             if there is None or not there.start_ns <= at_ns < there.end_ns:
@@ -78,12 +74,13 @@ class Budgets:
     def asked(self, key: Key, session: str, cap: Cap) -> Cap:
         """The budget that a caller sets on a session itself (`headway-budget`), as one of its tenant.
 
-        So no other tenant can spend or change it, a restart does not forget it, and it takes no memory for good.
+        So no other tenant can spend or change it, and it takes no memory for good. It is for as long as the gateway runs.
         """
         group = self._asked.get((key.tenant, cap.unit))
         if group is None:
             plan = Plan(cap.unit, cap.amount, Always(), ("session",))
             group = self._asked[key.tenant, cap.unit] = Group(key.tenant, plan, " (asked for)")
+            group.is_known = True
         there = group.open.get((session,))
         if there is None:
             there = self._open(group, (session,), 0)
@@ -93,11 +90,18 @@ class Budgets:
         return there.grant
 
     def warm(self, keys: tuple[Key, ...], at_ns: int) -> None:
-        """Read what was spent before any call comes, for it takes long in a large ledger. Raises LedgerError."""
+        """Read what was spent before any call comes: all at once, for it takes long in a large ledger. Raises LedgerError."""
+        self._at_ns = at_ns
+        alike: dict[tuple[Period, tuple[str, ...]], list[Group]] = {}
+        for group in {group.number: group for key in keys for group in self._groups(key)}.values():
+            if not group.is_known:
+                alike.setdefault((group.plan.period, group.plan.per), []).append(group)
+        for groups in alike.values():
+            self._look_back(groups)
         meet = self._engine.core.books.caps.meet
         for key in keys:
             for cap in self.caps(key, "", "", "", at_ns):
-                if isinstance(cap, Grant) and len(cap.whose) == 1:
+                if isinstance(cap, Grant) and not cap.values:
                     self._engine.turnstile.look(partial(meet, cap))
 
     def clears_ns(self, cap: Cap, at_ns: int) -> int | None:
@@ -113,8 +117,8 @@ class Budgets:
         return self._engine.turnstile.look(lambda: self._levels(at_ns))
 
     def close(self) -> None:
-        """Close the ledger's file for reading."""
-        self._spent.close()
+        """Forget what was put aside."""
+        self._past.close()
 
     def _levels(self, at_ns: int) -> tuple[Level, ...]:
         budgets, found = self._engine.core.books.caps.budgets, {}
@@ -135,6 +139,10 @@ class Budgets:
         self._all.append(there)
         return there
 
+    def _groups(self, key: Key) -> list[Group]:
+        known = self._tenants.get(key.tenant)
+        return known[1] if known is not None and known[0] == key.budgets else self._plan(key)
+
     def _plan(self, key: Key) -> list[Group]:
         """The budgets of a tenant are new, or others than they were. Those that stay go on as they are."""
         least: dict[Plan, Plan] = {}
@@ -149,52 +157,69 @@ class Budgets:
             group.change(plan)
             groups.append(group)
         for group in before.values():
-            group.is_dropped = True
+            self._drop(group)
+        if groups and self._is_without_ledger:
+            self._is_without_ledger = False
+            _log.warning("budgets without a ledger: a restart forgets what was spent")
         self._tenants[key.tenant] = (key.budgets, groups)
-        self._warn_once(groups)
         return groups
 
-    def _warn_once(self, groups: list[Group]) -> None:
-        if groups and self._ledger is None and not self._has_warned:
-            self._has_warned = True
-            _log.warning("budgets without a ledger: a restart forgets what was spent")
+    def _drop(self, group: Group) -> None:
+        """It stands on no key any more. If it comes back, what is spent meanwhile is read from the ledger."""
+        group.is_dropped = True
+        forget = self._engine.core.books.caps.forget
+        self._engine.turnstile.look(lambda: [forget(there.grant) for there in group.open.values()])
+
+    def _look_back(self, groups: list[Group]) -> None:
+        self._past.look_back(groups, self._at_ns)
+        for group in groups:
+            group.is_known = True
 
     def _recall(self, cap: Cap) -> Budget:
-        """A budget at first sight, or after it was forgotten. Called under the lock of the engine."""
+        """A budget at first sight, or after it was put aside. Called under the lock of the engine."""
         if not isinstance(cap, Grant):
             return Budget(cap.amount, name=cap.name, unit=cap.unit)
         self._tidy()
-        whose = dict(cap.whose)
-        if isinstance(cap.period, Rolling):
-            window_ns = cap.period.seconds * 10**9
-            begin, width = self._at_ns - window_ns + 1, window_ns // PIECES
-            pieces = self._spent.pieces(cap.unit, whose, begin, width)
-            return RollingBudget(cap.amount, window_ns, pieces, name=cap.name, unit=cap.unit, soft=cap.soft)
-        spent = 0
-        if self._has_forgotten or cap.start_ns <= self._since_ns:
-            spent = self._spent.amount(cap.unit, whose, cap.start_ns, cap.end_ns)
-        return Budget(cap.amount, spent, name=cap.name, unit=cap.unit, soft=cap.soft)
+        plan = cap.group.plan
+        if not cap.group.is_known:
+            self._look_back([cap.group])
+        pieces, was_kept = self._past.recall(cap)
+        budget: Budget
+        if isinstance(plan.period, Rolling):
+            window_ns = plan.period.seconds * 10**9
+            budget = RollingBudget(
+                cap.amount, window_ns, pieces, name=cap.name, unit=cap.unit, soft=plan.soft
+            )
+        else:
+            spent = sum(amount for _, amount in pieces)
+            budget = Budget(cap.amount, spent, name=cap.name, unit=cap.unit, soft=plan.soft)
+        if was_kept:
+            budget.passed()  # has been told
+        return budget
 
     def _tidy(self) -> None:
-        """Look at some of the oldest, and forget what is over or was not used since the last look.
-
-        Two looks are far more apart than the ledger is behind.
-        """
+        """Look at some of the oldest: forget what is over, and put aside what was not used since the last look."""
+        caps = self._engine.core.books.caps
         for _ in range(min(_LOOKED_AT, len(self._all))):
             there = self._all.popleft()
-            if not self._may_go(there) or not self._engine.core.books.caps.forget(there.grant):
+            budget = caps.budgets.get((there.grant.name, there.grant.unit))
+            if not self._may_go(there) or not caps.forget(there.grant):
                 there.is_fresh = False
                 self._all.append(there)
                 continue
             if there.group.open.get(there.values) is there:
                 del there.group.open[there.values]
+            if there.end_ns <= self._at_ns:
+                self._past.forget(there.group, there.end_ns)
+            elif budget is not None and not there.group.is_dropped:
+                self._past.keep(there.grant, _pieces(budget))
 
     def _may_go(self, there: Open) -> bool:
-        if there.end_ns <= self._at_ns:
-            return True
-        if there.is_fresh or not (there.group.is_dropped or len(self._all) >= self._kept):
-            return False
-        if self._ledger is None or self._ledger.problem:
-            return False
-        self._has_forgotten = True
-        return True
+        is_over = there.group.is_dropped or there.end_ns <= self._at_ns
+        return is_over or not (there.is_fresh or len(self._all) < self._kept)
+
+
+def _pieces(budget: Budget) -> list[tuple[int, int]]:
+    if isinstance(budget, RollingBudget):
+        return budget.pieces
+    return [(0, budget.spent)] if budget.spent else []

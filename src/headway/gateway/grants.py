@@ -4,36 +4,38 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import count
 
 from headway.core.call import Cap
-from headway.gateway.period import Period, Plan, span_at
+from headway.gateway.period import Plan, span_at
 
 _PLAIN = re.compile(r"[\w.@:/+-][\w.@:/+ -]*")
 _NEVER_NS = 2**63 - 1
+_numbers = count()
 
 
 @dataclass(frozen=True, slots=True)
 class Grant(Cap):
     """A cap, and all that is needed to read what was spent of it before."""
 
-    period: Period
-    soft: bool
-    whose: tuple[tuple[str, str], ...]
+    group: Group
+    values: tuple[str, ...]
     start_ns: int
     end_ns: int | None
 
 
 class Group:
     """One plan of one tenant: a budget for all its calls, or one for each session, job or model of it. `is_dropped`: it
-    stands on no key any more."""
+    stands on no key any more. `is_known`: what was spent of it before has been read. `number` is that of no other."""
 
-    __slots__ = ("is_dropped", "open", "plan", "tenant", "which")
+    __slots__ = ("is_dropped", "is_known", "number", "open", "plan", "tenant", "which")
 
     def __init__(self, tenant: str, plan: Plan, which: str = "") -> None:
         self.tenant = tenant
         self.plan = plan
         self.which = which or " (soft)" * plan.soft
-        self.is_dropped = False
+        self.number = next(_numbers)
+        self.is_dropped = self.is_known = False
         self.open: dict[tuple[str, ...], Open] = {}
 
     def values(self, session: str, job: str, model: str) -> tuple[str, ...]:
@@ -58,7 +60,7 @@ class Group:
         whose = (("tenant", self.tenant), *zip(plan.per, values, strict=True))
         words = [f"{name} {_shown(value)}" for name, value in whose]
         name = ", ".join([*words, span.name]) + self.which
-        return Grant(name, plan.unit, plan.amount, plan.period, plan.soft, whose, span.start_ns, span.end_ns)
+        return Grant(name, plan.unit, plan.amount, self, values, span.start_ns, span.end_ns)
 
 
 class Open:
