@@ -62,6 +62,7 @@ class Calls:
         request = parse_object(body)
         call = self._call(head, key, scope, request or {})
         check_call(key, head, call.identity.pool or "", request, body)
+        del request  # of those who wait there may be thousands
         await self._lanes.enter(key, self._patience(call))
         engine = self._engine
         headers = with_key(head.headers, self._credentials, has_version=head.has_version)

@@ -32,8 +32,8 @@ class Channel(Protocol):
 
 
 class Cycle:
-    """`keep_alive`: another request may follow. `is_gone`: nobody is there any more. `is_partial`: some of the request has not
-    come. `is_old`: HTTP/1.0, which knows no chunks. `held`: bytes of the body that nobody has asked for.
+    """`keep_alive`: another request may follow. `is_gone`: nobody is there any more. `is_partial`: some of the request is not
+    here. `is_old`: HTTP/1.0, which knows no chunks. `held`: bytes of the body that nobody has asked for.
 
     A reply that begins before the request is there whole is the last one on its connection."""
 
