@@ -45,7 +45,7 @@ class RollingBudget(Budget):
 
     @property
     def pieces(self) -> list[tuple[int, int]]:
-        """What counts now, with the times when it does so no longer less the window; oldest first."""
+        """When what counts now was taken, and how much; oldest first."""
         return [(until, amount) for _, until, amount in self._pieces]
 
     def look(self, at_ns: int) -> None:
