@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,8 @@ from headway.gateway.head import Head
 from headway.gateway.keyfile import Proof, Stored, edit_keys
 from headway.gateway.keys import Key, new_secret
 from headway.gateway.refusal import Denied
-from headway.gateway.rights import Waits, check_call, check_path, scope_of
-from transport.provider import Provider
+from headway.gateway.rights import AT_ONCE_S, Waits, check_call, check_path, scope_of
+from transport.provider import PATIENCE_S, Provider, wait_until
 
 OPUS = Key("opus", "search", Class.STANDARD, models=("claude-opus-4*",))
 POOR = Key("poor", "search", Class.STANDARD, budgets=("1usd/day",))
@@ -45,26 +47,26 @@ def head(path: str = "/v1/messages", method: str = "POST", **ours: str) -> Head:
 )
 def test_a_call_is_never_more_urgent_than_its_key(asked: str | None, allowed: Class, got: Class) -> None:
     said = {} if asked is None else {"class": asked}
-    assert scope_of(head(**said), Key("a", "b", allowed)).class_ is got
+    assert scope_of(head(**said), Key("a", "b", allowed), None).class_ is got
 
 
 def test_the_tenant_is_the_keys() -> None:
-    assert scope_of(head(session="s"), FREE).tenant == "search"
-    assert scope_of(head(tenant="search"), FREE).tenant == "search"
+    assert scope_of(head(session="s"), FREE, None).tenant == "search"
+    assert scope_of(head(tenant="search"), FREE, None).tenant == "search"
     with pytest.raises(Denied) as refused:
-        scope_of(head(tenant="other"), FREE)
+        scope_of(head(tenant="other"), FREE, None)
     assert refused.value.status == 403
 
 
 def test_what_headers_say_of_a_call_is_read() -> None:
-    scope = scope_of(head(session="s", max_wait="2m", budget="2usd", tags="a=b", trailer="1"), FREE)
+    scope = scope_of(head(session="s", max_wait="2m", budget="2usd", tags="a=b", trailer="1"), FREE, None)
     assert (scope.session, scope.max_wait_s, scope.label) == ("s", 120.0, "a=b")
     assert scope.caps[0].amount == 2_000_000_000
 
 
 def test_an_unknown_header_is_an_error() -> None:
     with pytest.raises(InputError):
-        scope_of(head(sesion="s"), FREE)
+        scope_of(head(sesion="s"), FREE, None)
 
 
 @pytest.mark.parametrize(
@@ -235,3 +237,49 @@ def test_a_revoked_key_ends_with_the_next_reload(start: Serve, keyed: tuple[Path
     deadline = time.monotonic() + 10.0
     while status(talk(serving.port, request)) != 401:
         assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize(
+    ("said", "waits", "got"),
+    [
+        ({}, Waits(standard=7.0), 7.0),
+        ({"class": "bulk"}, Waits(bulk=8.0), 8.0),
+        ({"max_wait": "9s"}, Waits(), 9.0),
+        ({"session": "s"}, None, None),
+        ({}, None, None),
+        ({"max_wait": "0"}, None, AT_ONCE_S),
+        ({}, Waits(standard=0.0), AT_ONCE_S),
+    ],
+)
+def test_a_wait_is_what_the_call_says_or_its_class(
+    said: dict[str, str], waits: Waits | None, got: float | None
+) -> None:
+    assert scope_of(head(**said), FREE, waits).max_wait_s == got
+
+
+def test_a_key_with_a_bound_has_no_more_calls_at_a_time(
+    start: Serve, provider: Provider, tmp_path: Path
+) -> None:
+    path, secret = write_keys(tmp_path / "keys.json", "app", max_in_flight=2)
+    serving = start(keys=path, is_open=False, limits="requests=10000/s")
+    open_, usual, most = threading.Event(), provider.answer, 0
+
+    def answer(request: Any) -> Any:
+        nonlocal most
+        most = max(most, len(serving.gateway.state().calls))
+        assert open_.wait(PATIENCE_S)
+        return usual(request)
+
+    provider.answer = answer
+    request = post(BODY, "/v1/messages", f"x-api-key: {secret}")
+    with ThreadPoolExecutor(8) as pool:
+        replies = [pool.submit(talk, serving.port, request) for _ in range(8)]
+        wait_until(lambda: len(serving.connections()) == 8 and len(provider.requests) == 2)
+        impatient = talk(
+            serving.port, post(BODY, "/v1/messages", f"x-api-key: {secret}", "headway-max-wait: 0")
+        )
+        assert status(impatient) == 429
+        assert error_of(impatient)["headway"]["limit"] == "2 calls at a time of the key 'app'"
+        open_.set()
+        assert [status(reply.result()) for reply in replies] == [200] * 8
+    assert most == 2

@@ -58,9 +58,10 @@ class Gateway:
         self._is_open = is_open
         self._credentials = engine.config.headers()
         self._standings = Standings()
+        self._waits = (waits or Waits()) if engine.config.max_wait_s is None else None
         self._held = 0
         self._served = self._refused = 0
-        self._calls = Calls(engine, upstream, self._credentials, self._standings, waits or Waits(), budgets)
+        self._calls = Calls(engine, upstream, self._credentials, self._standings, budgets)
         engine.turnstile.tell = _both(engine.turnstile.tell, self._standings.hear)
 
     def state(self) -> State:
@@ -91,7 +92,7 @@ class Gateway:
     async def _serve(self, head: Head, key: Key, receive: Receive, send: Send) -> bool:
         """Whether it was not refused here."""
         identity = self.engine.provider.identify(head.path, {})
-        scope = scope_of(head, key)
+        scope = scope_of(head, key, self._waits)
         if identity.pool is None:
             check_path(key, head)
         most = self.bounds.message if identity.pool not in (None, "anthropic/batches") else self.bounds.other

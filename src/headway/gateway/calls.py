@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 from msgspec import structs
@@ -19,7 +18,7 @@ from headway.gateway.head import TRAILER, Head
 from headway.gateway.keys import Key
 from headway.gateway.lanes import Lanes
 from headway.gateway.refusal import Answer, refusal
-from headway.gateway.rights import Waits, check_call
+from headway.gateway.rights import check_call
 from headway.gateway.sending import Sending, Streaming, with_key
 from headway.gateway.standing import Standing, Standings
 from headway.gateway.wiring import Gone, Send, deliver
@@ -28,9 +27,6 @@ from headway.runtime import Engine
 from headway.wire import Client
 
 POOLS_KEPT = 100  # of models that the catalog does not know; a client can name any number of them
-AT_ONCE_S = (
-    0.005  # who may not wait at all still has the time in which it is found out that nothing is in the way
-)
 _LONGEST_MODEL = 100
 _OTHER = "anthropic/other"
 _BATCHES = "anthropic/batches"
@@ -46,14 +42,12 @@ class Calls:
         client: Client,
         credentials: list[tuple[bytes, bytes]],
         standings: Standings,
-        waits: Waits,
         budgets: Budgets | None,
     ) -> None:
         self._engine = engine
         self._client = client
         self._credentials = credentials
         self._standings = standings
-        self._waits = waits
         self._budgets = budgets
         self._lanes = Lanes()
 
@@ -87,10 +81,6 @@ class Calls:
             self._lanes.leave(key)
 
     def _call(self, head: Head, key: Key, scope: Scope, request: dict[str, Any]) -> Call:
-        if scope.max_wait_s is None and self._engine.config.max_wait_s is None:
-            scope = replace(scope, max_wait_s=self._waits.of(scope.class_ or key.class_))
-        elif scope.max_wait_s is not None and scope.max_wait_s < AT_ONCE_S:
-            scope = replace(scope, max_wait_s=AT_ONCE_S)
         call = call_of(head.path, request, scope, self._engine)
         identity = self._known(call.identity)
         has_budgets = self._budgets is not None and key.budgets and draws_tokens(identity)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
+
+import msgspec
 
 from headway.gateway.refusal import Denied
 
@@ -29,8 +30,7 @@ _KEPT_BACK = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """`target` is path and query as they go on; `headers` go on, too, without any credential. `ours` are those for headway,
     names in lower case. `presented` is the key; empty: none. `coding` is what the client said to Accept-Encoding, `length`
     how many bytes of body it announced (None: it did not say). `host` and `is_tls` are how the client reaches us."""

@@ -54,8 +54,7 @@ class Holder:
     waiting: int
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A reply, whole."""
 
     status: int

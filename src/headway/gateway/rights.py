@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -15,6 +16,9 @@ from headway.gateway.head import TRAILER, Head
 from headway.gateway.keys import OPEN, Key, Keys
 from headway.gateway.refusal import Denied
 
+AT_ONCE_S = (
+    0.005  # who may not wait at all still has the time in which it is found out that nothing is in the way
+)
 _URGENCY = {Class.INTERACTIVE: 0, Class.STANDARD: 1, Class.BULK: 2}
 _FREE = re.compile(r"/v1/(?:models|files)(?:/.*)?")  # costs nothing, names no model to be asked
 _LOOPBACK = re.compile(
@@ -64,15 +68,32 @@ def key_of(head: Head, keys: Keys, *, is_open: bool) -> Key:
     return OPEN
 
 
-def scope_of(head: Head, key: Key) -> Scope:
-    """What the key and the `headway-*` headers say. Raises InputError for headers that cannot be read."""
+def scope_of(head: Head, key: Key, waits: Waits | None) -> Scope:
+    """What the key and the `headway-*` headers say; `waits` is for who says nothing of it (None: no word of ours).
+
+    Raises InputError for headers that cannot be read.
+    """
     if not head.ours:
-        return Scope(tenant=key.tenant, class_=key.class_)
+        return _usual(key, waits)
     said = from_headers({name: value for name, value in head.ours.items() if name != TRAILER}, Scope())
     if said.tenant not in ("", key.tenant):
         raise Denied(403, "permission_error", "headway-tenant: calls belong to the tenant of their key.")
     class_ = key.class_ if said.class_ is None else max(said.class_, key.class_, key=_URGENCY.__getitem__)
-    return replace(said, tenant=key.tenant, class_=class_)
+    wait_s = said.max_wait_s
+    if wait_s is not None:
+        wait_s = max(wait_s, AT_ONCE_S)
+    elif waits is not None:
+        wait_s = waits.of(class_)
+    return replace(said, tenant=key.tenant, class_=class_, max_wait_s=wait_s)
+
+
+@lru_cache(maxsize=1024)
+def _usual(key: Key, waits: Waits | None) -> Scope:
+    return Scope(
+        tenant=key.tenant,
+        class_=key.class_,
+        max_wait_s=None if waits is None else max(waits.of(key.class_), AT_ONCE_S),
+    )
 
 
 def check_call(key: Key, head: Head, pool: str, request: Mapping[str, Any] | None, body: bytes) -> None:

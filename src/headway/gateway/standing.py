@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from headway.core.events import Event, Settled, Waiting
 from headway.gateway.refusal import Holder
 
 
-@dataclass(slots=True)
-class Standing:
+class Standing(msgspec.Struct):
     """One call that lives. `limit` is what it waited for (empty: nothing); `cost` nanodollars, None: not known."""
 
     pool: str
