@@ -1,8 +1,8 @@
 """What the engine costs a call, in process: flow, line, meters, forecast, progress of the stream, settling.
 
 About fifty calls in flight; three limits that never bind in one run, output tokens that bind in the other, and a budget
-in dollars with the prices of the ledger in the third. Then the limiter alone (join, pump, settle, one call at a time,
-no headers and no stream), and the store alone (take, give back). Beside them, a fixed loop of plain Python in the same
+in dollars with the prices of the ledger in the third. Then the limiter alone (enter, settle, one call at a time, no headers
+and no stream), and the store alone (take, give back). Beside them, a fixed loop of plain Python in the same
 run, interleaved: where that is slow, the machine was busy. Prints JSON lines.
 
     python benchmarks/engine.py [--calls 20000] [--rounds 5]
@@ -124,8 +124,8 @@ class Alone:
         """One call in and out."""
         self.now += 0.001
         self.ended += 1
-        self.engine.join(self.call, self.ended, self.now)
-        ((_, ticket),) = self.engine.pump("p", self.now, 0).admitted
+        ticket = self.engine.enter(self.call, self.ended, self.now, 0)
+        assert ticket is not None
         self.engine.settle(ticket, REPLY, USAGE, False, self.now)
 
 

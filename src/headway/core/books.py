@@ -6,7 +6,8 @@ Each attempt is priced once, when it is over. Nanodollars.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from headway.core.budget import Budget
 from headway.core.call import Call, Fault, Unit, Usage
@@ -17,8 +18,7 @@ from headway.core.totals import Row, Totals, tokens_of
 from headway.errors import BudgetExceeded
 
 
-@dataclass(slots=True)
-class Posting:
+class Posting(Struct):
     """One attempt in the books: its row among the totals, and what it holds of the budgets it names."""
 
     row: Row

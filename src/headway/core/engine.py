@@ -288,7 +288,7 @@ class Engine:
         else:
             used = used_by(
                 usage,
-                cache_is_free=self._cache_is_free(call.identity.model),
+                cache_is_free=not usage.cache_read_tokens or self._cache_is_free(call.identity.model),
                 requests=1.0 if reply.sent else 0.0,
             )
             self.store.give_back(ticket.id, used, now)

@@ -51,6 +51,7 @@ class Lengths:
     def __init__(self, parent: Lengths | None = None) -> None:
         self.calls = 0
         self._parent = parent
+        self._taught = (self,) if parent is None else (self, parent)  # by what is told of a call
         self._entered = [0.0] * (
             len(_PRIOR) + 1
         )  # at each step, how many more entered it than the one before
@@ -71,27 +72,19 @@ class Lengths:
         first = bisect_right(EDGES, before) if before > 0.0 else 0
         last = min(bisect_right(EDGES, now), len(_PRIOR))
         if last > first:
-            self._enter(first, last)
-
-    def _enter(self, first: int, last: int) -> None:
-        self._entered[first] += 1.0
-        self._entered[last] -= 1.0
-        self._news += 1
-        if self._parent is not None:
-            self._parent._enter(first, last)
+            for each in self._taught:
+                each._entered[first] += 1.0
+                each._entered[last] -= 1.0
+                each._news += 1
 
     def end(self, tokens: float, *, cut_off: bool) -> None:
         """A call has ended at `tokens`, on its own or because its `max_tokens` cut it off."""
-        step = -1 if cut_off else min(bisect_right(EDGES, tokens), len(_PRIOR)) - 1
-        self._end(step)
-        if self._parent is not None:
-            self._parent._end(step)
-
-    def _end(self, step: int) -> None:
-        self.calls += 1
-        self._news += 1
-        if step >= 0:
-            self._ended[step] += 1.0
+        step = min(bisect_right(EDGES, tokens), len(_PRIOR)) - 1
+        for each in self._taught:
+            each.calls += 1
+            each._news += 1
+            if not cut_off and step >= 0:
+                each._ended[step] += 1.0
 
     def expect(self, most: float, produced: float = 0.0) -> Guess:
         """What a call limited to `most` tokens will take in all, given that it has produced `produced`."""
@@ -137,25 +130,22 @@ class Lengths:
     def _learn(self) -> None:
         if self._survival and self._news <= self.calls / 32:  # a few more calls do not change the picture
             return
-        prior = self._hazards()
         alive, believed, area, moment, seen = 1.0, PRIOR_CALLS, 0.0, 0.0, 0.0
-        self._whole.clear()
-        self._survival, self._area, self._moment = [1.0], [0.0], [0.0]
-        for step, hazard in enumerate(prior):
-            seen += self._entered[step]
-            ends = (
-                (self._ended[step] + believed * hazard) / (seen + believed)
-                if seen + believed > 1e-9
-                else hazard
-            )
+        survivals, areas, moments = [1.0], [0.0], [0.0]
+        steps = zip(self._hazards(), self._entered, self._ended, EDGES, EDGES[1:], strict=False)
+        for hazard, entered, ended, low, high in steps:
+            seen += entered
+            known = seen + believed
+            after = alive * (1.0 - ((ended + believed * hazard) / known if known > 1e-9 else hazard))
             believed *= 1.0 - hazard
-            low, high, after = EDGES[step], EDGES[step + 1], alive * (1.0 - ends)
             area += 0.5 * (alive + after) * (high - low)
             moment += (alive * low + after * high) * (high - low)
             alive = after
-            self._survival.append(alive)
-            self._area.append(area)
-            self._moment.append(moment)
+            survivals.append(alive)
+            areas.append(area)
+            moments.append(moment)
+        self._survival, self._area, self._moment = survivals, areas, moments
+        self._whole.clear()
         self._news = 0
 
 

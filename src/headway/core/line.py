@@ -15,6 +15,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
 
+from msgspec import Struct
+
 from headway.core.aside import Aside
 from headway.core.call import Call, Class
 
@@ -25,8 +27,7 @@ STALE_KEPT = 64  # entries in a heap of tenants who wait no more, beside one for
 CLASS_WEIGHTS = {Class.INTERACTIVE: 100.0, Class.STANDARD: 10.0, Class.BULK: 1.0}
 
 
-@dataclass(slots=True, eq=False)
-class Place:
+class Place(Struct, eq=False):
     """One call's place in line, for its attempt `number`.
 
     `give_up_at` is when it may wait no longer, `is_out` that it has left the line, `aside` what it is set aside for.
@@ -221,13 +222,15 @@ class Line:
     def pass_by(self, place: Place, cost: float) -> None:
         """One goes that need not stand in line, as nobody does: its flows are charged as by `serve`."""
         rank = self._ranks[place.call.class_]
-        self._now = virtual = max(rank.virtual, self._now)
-        rank.virtual = virtual + cost / rank.weight
+        if rank.virtual > self._now:
+            self._now = rank.virtual
+        rank.virtual = self._now + cost / rank.weight
         name = place.call.tenant
         tenant = rank.idle.get(name)
         if tenant is None:
             tenant = rank.idle[name] = _Tenant(rank.now)
-        rank.now = max(tenant.virtual, rank.now)
+        if tenant.virtual > rank.now:
+            rank.now = tenant.virtual
         tenant.virtual = rank.now + cost / place.call.weight
         place.is_out = True
         rank.forget()

@@ -14,7 +14,8 @@ the quota where it is not reserved.
 from __future__ import annotations
 
 from math import sqrt
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from headway.core.bucket import Bucket
 from headway.core.call import Reading
@@ -29,7 +30,7 @@ READINGS_THAT_TELL = 4  # how output is charged is not believed on less
 SURPRISE_MEMORY = 0.9
 
 
-class Hold(NamedTuple):
+class Hold(Struct, frozen=True):
     """What a call is expected to take of one limit, with the variance of that guess, and the most it can take."""
 
     need: float
@@ -37,24 +38,21 @@ class Hold(NamedTuple):
     most: float = 0.0
 
 
-class Mark:
+class Mark(Struct):
     """What one ticket has on one meter: its hold, and what the meter believed when it was taken (see `Bucket`).
 
     Of output also: `content` and `reserved`, what these mirrors believed; `given`, what the provider had given back by
     then; `beside`, what was held beside it; `was_reserved`, whether output was believed to be reserved.
     """
 
-    __slots__ = ("beside", "content", "given", "hold", "produced", "reserved", "then", "was_reserved")
-    content: float
-    reserved: float
-    given: float
-    beside: float
-    produced: float
-    was_reserved: bool
-
-    def __init__(self, hold: Hold, then: float) -> None:
-        self.hold = hold
-        self.then = then
+    hold: Hold
+    then: float
+    content: float = 0.0
+    reserved: float = 0.0
+    given: float = 0.0
+    beside: float = 0.0
+    was_reserved: bool = False
+    produced: float = 0.0
 
 
 class StartMeter:
@@ -166,11 +164,13 @@ class OutputMeter:
     def take(self, hold: Hold, now: float) -> Mark:
         self.in_flight += hold.need
         self._variance += hold.variance
-        return self._mark(
+        return Mark(
             hold,
             self.pace.charge(hold.need, now),
             self.content.charge(0.0, now),
             self.reserved.charge(hold.most, now),
+            self.reserved.given,
+            self.in_flight,
             self.is_reserved,
         )
 
@@ -179,15 +179,14 @@ class OutputMeter:
         self.in_flight += hold.need
         self._variance += hold.variance
         self.pace.level -= hold.need
-        return self._mark(
-            hold, self.pace.content, self.content.content, self.reserved.content, was_reserved=False
+        return Mark(
+            hold,
+            self.pace.content,
+            self.content.content,
+            self.reserved.content,
+            self.reserved.given,
+            self.in_flight,
         )
-
-    def _mark(self, hold: Hold, then: float, content: float, reserved: float, was_reserved: bool) -> Mark:
-        mark = Mark(hold, then)
-        mark.content, mark.reserved, mark.given = content, reserved, self.reserved.given
-        mark.beside, mark.was_reserved, mark.produced = self.in_flight, was_reserved, 0.0
-        return mark
 
     def confirm(self, mark: Mark, now: float) -> None:
         self._heads += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from headway.core.call import Call, Unit
 from headway.core.forecast import Forecast, Lengths, Ratio
@@ -16,7 +16,7 @@ UNTAUGHT_CALLS = (
 _ONE = Hold(1.0)
 
 
-class Needs(NamedTuple):
+class Needs(Struct, frozen=True):
     """A hold for every unit; what input and output were judged by; all input tokens, read from cache or not."""
 
     holds: dict[Unit, Hold]

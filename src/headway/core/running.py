@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from headway.core.books import Posting
 from headway.core.call import Reading, Unit, Usage
@@ -17,8 +18,7 @@ PROGRESS_TOKENS = 64  # of output, that are told to the meters at once
 LOOK_FIRST, LOOK_AGAIN = 0.75, 1.5  # its length is guessed anew at this share of the guess, then so on
 
 
-@dataclass(slots=True)
-class Running:
+class Running(Struct, eq=False):
     """A ticket in flight. `began`: some of its reply has come, so that others can read what it wrote to the cache."""
 
     ticket: Ticket

@@ -139,5 +139,5 @@ def tokens_of(usage: Usage) -> int:
         + usage.cache_write_5m_tokens
         + usage.cache_write_1h_tokens
         + usage.output_tokens
-        + sum(map(tokens_of, usage.parts))
+        + (sum(map(tokens_of, usage.parts)) if usage.parts else 0)
     )

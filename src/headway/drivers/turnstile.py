@@ -248,11 +248,12 @@ class Turnstile:
 
     def _pump_all(self) -> None:
         """A place in flight or money came free, which calls of any pool may have waited for."""
-        for name in self.engine.pools:
-            self._pump_if_any(name)
+        for name, pool in self.engine.pools.items():
+            if pool.line.size:
+                self._pump(name)
 
     def _pump_if_any(self, pool: str) -> None:
-        if len(self.engine.pools[pool].line):
+        if self.engine.pools[pool].line.size:
             self._pump(pool)
 
     def _pump(self, pool: str, now: float | None = None) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from msgspec import Struct
+
 from headway.core.bucket import Lesson
 from headway.core.call import Reading, Unit
 from headway.core.limit import Limit
@@ -14,15 +16,12 @@ from headway.core.ports import Level, Short
 _NOTHING = Hold(0.0)
 
 
-class _Held:
+class _Held(Struct, eq=False):
     """What one ticket holds: its pool, a hold for every unit, and a mark on each meter there was."""
 
-    __slots__ = ("holds", "marks", "pool")
-
-    def __init__(self, pool: str, holds: Mapping[Unit, Hold], marks: dict[Unit, Mark]) -> None:
-        self.pool = pool
-        self.holds = holds
-        self.marks = marks
+    pool: str
+    holds: Mapping[Unit, Hold]
+    marks: dict[Unit, Mark]
 
 
 class MemoryStore:
