@@ -93,6 +93,7 @@ async def crowd(proxy: Proxy, who: Sequence[Tenant], upstream: int, seconds: flo
     began, cpu = time.monotonic(), proxy.cpu_s()
     since_ns = time.time_ns()
     await asyncio.sleep(seconds)
+    held = {"line_mb": round(proxy.memory_kb() / 1024, 1), "descriptors": proxy.descriptors()}
     books = await asyncio.to_thread(books_of, upstream)
     took, cpu, until_ns = time.monotonic() - began, proxy.cpu_s() - cpu, time.time_ns()
     await running
@@ -103,6 +104,7 @@ async def crowd(proxy: Proxy, who: Sequence[Tenant], upstream: int, seconds: flo
         used(books, took)
         | shares(served(proxy.ledger, settled, until_ns), who)
         | waits(callers.ended, who)
+        | held
         | {"offered": callers.offered, "busy": cpu / took, "cpu_us_offered": cpu / callers.offered * 1e6}
     )
 
@@ -142,6 +144,7 @@ def waits(ended: Sequence[Ended], who: Sequence[Tenant]) -> dict[str, Any]:
     good = [each for each in ended if each.status == 200]
     waited = sorted(each.queued_s for each in good if each.tenant in urgent)
     service = [each.ended_at - each.begun_at - each.queued_s for each in good if each.is_whole]
+    refused = sorted(each.ended_at - each.begun_at for each in ended if each.status == 429)
     by_status: dict[str, int] = {}
     for each in ended:
         by_status[str(each.status)] = by_status.get(str(each.status), 0) + 1
@@ -152,6 +155,7 @@ def waits(ended: Sequence[Ended], who: Sequence[Tenant]) -> dict[str, Any]:
         if waited
         else None,
         "service_s": round(statistics.mean(service), 3) if service else None,
+        "refused_after_p50_s": round(statistics.median(refused), 3) if refused else None,
         "ends": by_status,
     }
 
