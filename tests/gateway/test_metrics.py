@@ -97,6 +97,15 @@ def test_limits_and_refusals_are_shown(watch: Watch) -> None:
     assert shown[f"headway_refusals_total{{{refusals}}}"] == 1
 
 
+def test_requests_are_counted_by_whether_they_were_served(watch: Watch) -> None:
+    watched = watch(is_open=False)
+    for _ in range(3):
+        assert watched.calls.post("/v1/messages", content=BODY, headers=JSON).status_code == 401
+    shown = watched.metrics()
+    assert shown['headway_requests_total{answer="refused"}'] == 3
+    assert shown['headway_requests_total{answer="served"}'] == 0
+
+
 def test_models_that_nobody_knows_are_one_series(watch: Watch) -> None:
     watched = watch()
     for number in range(5):

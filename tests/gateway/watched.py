@@ -36,7 +36,7 @@ class Watched:
             keys or self.serving.keys,
             TOKEN,
             budgets=Budgets(self.serving.engine),
-            more=lambda: {"is_draining": self.serving.gateway.is_draining},
+            more=self._gateway,
         )
         self._run(self._admin.__aenter__())
         self.admin = httpx2.Client(
@@ -46,6 +46,10 @@ class Watched:
 
     def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self.serving.loop).result(PATIENCE_S)
+
+    def _gateway(self) -> dict[str, Any]:
+        state = self.serving.gateway.state()
+        return {"served": state.served, "refused": state.refused, "is_draining": state.is_draining}
 
     def get(self, path: str) -> Any:
         """What the admin API answers; it must be good."""

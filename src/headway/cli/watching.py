@@ -19,8 +19,8 @@ from headway.errors import ConfigError, ConnectionFailed
 from headway.gateway.app import Gateway
 from headway.gateway.budgets import Budgets
 from headway.gateway.keys import Keys
-from headway.gateway.record import App
 from headway.gateway.server import listen, url_of
+from headway.gateway.wiring import App
 from headway.hooks import Hooks
 from headway.runtime import Engine
 

@@ -73,10 +73,10 @@ def admin_app(
     metrics: Metrics,
     reload: Callable[[], object] | None = None,
     budgets: Budgets | None = None,
-    more: Callable[[], Any] | None = None,
+    more: Callable[[], dict[str, Any]] | None = None,
 ) -> ASGIApp:
     """The application. `reload` reads everything again that can be (default: the keys); `budgets` knows when they clear;
-    `more` tells what else there is to say of the gateway: anything that is JSON, or a dataclass."""
+    `more` tells what else there is to say of the gateway: "served" and "refused" are counts of requests."""
     admin = _Admin(engine, keys, tally, metrics, reload or keys.reload, budgets, more)
     routes = [
         Route("/headway/v1/state", admin.state),
@@ -121,7 +121,7 @@ class _Admin:
         metrics: Metrics,
         reload: Callable[[], object],
         budgets: Budgets | None,
-        more: Callable[[], Any] | None,
+        more: Callable[[], dict[str, Any]] | None,
     ) -> None:
         self._engine = engine
         self._keys = keys
@@ -186,7 +186,11 @@ class _Admin:
 
     async def show_metrics(self, request: Request) -> Response:
         accept = request.headers.get("accept", "")
-        page, kind = self._metrics.page(self._engine, self._tally.started_ns, accept)
+        more = {} if self._more is None else self._more()
+        requests: dict[str, int] = {
+            answer: more[answer] for answer in ("served", "refused") if answer in more
+        }
+        page, kind = self._metrics.page(self._engine, self._tally.started_ns, accept, requests)
         return Response(page, headers={"content-type": kind, "cache-control": "no-store"})
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -106,6 +106,12 @@ METRICS = (
     ),
     Metric("headway_budget_held", "gauge", ("budget", "unit"), "What calls under way hold of it."),
     Metric("headway_budget_cap", "gauge", ("budget", "unit"), "The most it allows."),
+    Metric(
+        "headway_requests_total",
+        "counter",
+        ("answer",),
+        "Requests: served, or refused by the gateway.",
+    ),
     Metric("headway_ledger_problem", "gauge", (), "1: the ledger cannot be written, or something was lost."),
     Metric("headway_ledger_dropped_total", "counter", (), "Entries that will never be in the ledger."),
     Metric("headway_start_time_seconds", "gauge", (), "When the gateway started, in seconds since 1970 UTC."),
@@ -123,11 +129,14 @@ class Metrics:
         """What the engine has to tell."""
         return self.counts.hooks()
 
-    def page(self, engine: Engine, started_ns: int, accept: str = "") -> tuple[bytes, str]:
-        """All metrics as text and its content type: OpenMetrics for who accepts it, else the older form."""
+    def page(
+        self, engine: Engine, started_ns: int, accept: str = "", requests: Mapping[str, int] | None = None
+    ) -> tuple[bytes, str]:
+        """All metrics as text and its content type: OpenMetrics for who accepts it, else the older form. `requests` are
+        counts by answer: "served", "refused"."""
         registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=registry)
-        registry.register(_Scrape(self.counts, engine, look(engine), started_ns))
+        registry.register(_Scrape(self.counts, engine, look(engine), started_ns, requests or {}))
         encode, kind = choose_encoder(accept)
         return encode(registry), kind
 
@@ -135,11 +144,14 @@ class Metrics:
 class _Scrape:
     """One answer to Prometheus; a collector of prometheus-client."""
 
-    def __init__(self, counts: Counts, engine: Engine, state: State, started_ns: int) -> None:
+    def __init__(
+        self, counts: Counts, engine: Engine, state: State, started_ns: int, requests: Mapping[str, int]
+    ) -> None:
         self._counts = counts
         self._engine = engine
         self._state = state
         self._started_ns = started_ns
+        self._requests = requests
         self._families: dict[str, Family] = {}
         facts = engine.catalog.models
         self._pools = {pool for each in facts for pool in (each.pool, f"{each.pool}/fast")}
@@ -156,6 +168,8 @@ class _Scrape:
             names = (name, budget.unit)
             for what, amount in (("used", budget.spent), ("held", budget.held), ("cap", budget.cap)):
                 self._show(f"headway_budget_{what}", names, amount * scale)
+        for answer, count in self._requests.items():
+            self._show("headway_requests_total", (answer,), count)
         ledger = self._engine.ledger
         self._show("headway_ledger_problem", (), float(ledger.problem is not None))
         self._show(

@@ -27,8 +27,9 @@ from headway.gateway.budgets import Budgets
 from headway.gateway.keys import Keys
 from headway.gateway.logs import Style, open_log
 from headway.gateway.metrics import Metrics
-from headway.gateway.record import App, CallLog
+from headway.gateway.record import CallLog
 from headway.gateway.tally import Tally
+from headway.gateway.wiring import App
 from headway.hooks import Hooks
 from headway.runtime import Engine
 
@@ -82,7 +83,7 @@ class Operations:
         token: str,
         *,
         budgets: Budgets | None = None,
-        more: Callable[[], Any] | None = None,
+        more: Callable[[], dict[str, Any]] | None = None,
     ) -> AsyncIterator[None]:
         """Serve the admin API on a socket that listens, for as long as the block runs. See `admin_app`."""
         app = admin_app(

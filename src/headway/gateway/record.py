@@ -8,15 +8,15 @@ No prompt, reply, key, body or header is in it.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
 
 from headway.core.call import Call, Usage
 from headway.core.events import Admitted, Refused, Settled
+from headway.gateway.wiring import App
 from headway.hooks import Hooks
 
-App = Callable[[Any, Any, Any], Awaitable[None]]
 _NOT_LOGGED = ("/healthz", "/readyz")  # asked every few seconds, and they say nothing
 
 
