@@ -15,7 +15,8 @@ from gateway.serving import BODY, STREAM, Serving
 from gateway.test_counts import call_of, settled
 from gateway.watched import Watch, watching
 from headway.core.cap import parse_cap
-from headway.gateway.metrics import METRICS, TENANTS, Metrics
+from headway.gateway.metrics import TENANTS, Metrics
+from headway.gateway.series import METRICS
 from headway.runtime import Engine
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/operations.md"
