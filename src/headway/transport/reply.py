@@ -22,7 +22,9 @@ def replace_body(
     response: httpx2.Response, stream: httpx2.SyncByteStream | httpx2.AsyncByteStream, *, decoded: bool
 ) -> httpx2.Response:
     """The same response around another stream. `decoded`: what was compressed is not any more."""
-    if not decoded and not response.is_closed:  # else it was read already, and would be read from its own memory
+    if (
+        not decoded and not response.is_closed
+    ):  # else it was read already, and would be read from its own memory
         response.stream = stream  # nobody has read any of it through this object
         return response
     headers = [pair for pair in response.headers.raw if not decoded or pair[0].lower() not in _CODED]
