@@ -17,8 +17,8 @@ from headway.gateway.app import Gateway
 from headway.gateway.bounds import Bounds
 from headway.gateway.keys import Keys
 from headway.gateway.protocol import Connection, Crowd
-from headway.gateway.record import App
 from headway.gateway.server import listen, new_loop, serve
+from headway.gateway.wiring import App
 from headway.runtime import Engine
 from headway.wire import Client, Timeouts
 from transport.provider import PATIENCE_S, wait_until

@@ -123,3 +123,10 @@ def test_headers_for_headway_are_told_apart() -> None:
     head = read_head(scope("/v1/messages", b"", (b"headway-session", b"a"), (b"x-b", b"c")))
     assert head.ours == {"headway-session": "a"}
     assert head.headers == [(b"x-b", b"c")]
+
+
+def test_a_method_that_the_api_has_not_is_refused() -> None:
+    for method in ("TRACE", "M-SEARCH", "PROPFIND", "get"):
+        with pytest.raises(Denied) as refused:
+            read_head(scope() | {"method": method})
+        assert refused.value.status == 405

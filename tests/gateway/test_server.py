@@ -14,7 +14,7 @@ from headway.errors import ConnectionFailed
 from headway.gateway.bounds import Bounds
 from headway.gateway.server import listen, url_of
 from transport.provider import PATIENCE_S, Provider, Request, wait_until
-from transport.replies import LAST_CHUNK, chunk, stream_head, text_events
+from transport.replies import LAST_CHUNK, chunk, http, stream_head, text_events
 
 
 @pytest.fixture
@@ -75,6 +75,19 @@ def test_a_stream_that_does_not_end_in_time_is_broken_off_and_settled(
         assert b"message_stop" not in drain(connection)
     held.set()
     assert [row["outcome"] for row in serving.rows()] == ["cancelled"]
+
+
+def test_a_reply_that_is_still_read_when_it_ends_arrives_whole(serving: Serving, provider: Provider) -> None:
+    large = b'{"type": "message", "usage": {}, "text": "' + b"x" * 8_000_000 + b'"}'
+    provider.answer = lambda _: [http(large)]
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=PATIENCE_S) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.sendall(post(connection="keep-alive"))
+        wait_until(lambda: serving.gateway.state().served == 1)
+        serving.stop()
+        wait_until(lambda: serving.gateway.is_draining)
+        assert drain(connection).endswith(large)
+    serving.join()
 
 
 def test_idle_connections_are_closed_at_once(serving: Serving, provider: Provider) -> None:

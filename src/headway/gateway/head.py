@@ -17,6 +17,7 @@ from headway.gateway.refusal import Denied
 
 TRAILER = "headway-trailer"
 _PREFIX = b"headway-"
+_METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~:@!$&'()*+,=-]|%[0-9A-Fa-f]{2})+)+/?|/")
 _PLAIN = re.compile(r"(?:/[A-Za-z0-9_-]+)+")  # nearly all: nothing in it can be read in two ways
 _QUERY = re.compile(rb"[!-~]*")
@@ -50,7 +51,7 @@ class Head(msgspec.Struct, frozen=True):
 
 
 def read_head(scope: Mapping[str, Any]) -> Head:
-    """What the ASGI scope of a request says. Raises Denied for a path that can be read in two ways."""
+    """What the ASGI scope of a request says. Raises Denied for a path that can be read in two ways, and for odd methods."""
     kept: list[tuple[bytes, bytes]] = []
     ours: dict[str, str] = {}
     key = bearer = coding = origin = host = named = b""
@@ -85,6 +86,8 @@ def read_head(scope: Mapping[str, Any]) -> Head:
         kept = [pair for pair in kept if pair[0] not in mine]
     path, target = _place(scope)
     method, presented = scope["method"], key or bearer
+    if method not in _METHODS:
+        raise Denied(405, "invalid_request_error", "The API has no such method.")
     return Head(
         method, path, target, presented, kept, ours, has_version, coding, origin, host, is_tls, length
     )

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from dataclasses import dataclass, field
 from typing import cast
 
 from headway.gateway.bounds import Bounds
@@ -29,12 +28,25 @@ _REASONS = {
 _MISTAKE = Denied(500, "api_error", "A mistake in the gateway.")
 
 
-@dataclass(slots=True)
 class Crowd:
-    """All connections, and what runs for them."""
+    """All connections, and what runs for them. Belongs to one event loop."""
 
-    connections: set[Connection] = field(default_factory=set)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.connections: set[Connection] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._gone: asyncio.Future[None] | None = None
+
+    def leave(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        if not self.connections and self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+
+    async def emptied(self) -> None:
+        """Wait until no connection is left."""
+        while self.connections:
+            self._gone = asyncio.get_running_loop().create_future()
+            await self._gone
 
 
 class Connection(asyncio.Protocol):
@@ -73,7 +85,7 @@ class Connection(asyncio.Protocol):
             )
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        self._crowd.connections.discard(self)
+        self._crowd.leave(self)
         self._queue.clear()
         self.resume_writing()
         self._drop()

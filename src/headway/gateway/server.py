@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 
 from headway.errors import ConnectionFailed
 from headway.gateway.app import Gateway
@@ -14,6 +15,7 @@ from headway.wire import Timeouts
 UPSTREAM = Timeouts(connect=10.0, head=600.0, idle=120.0, write=60.0)
 _BACKLOG = 4096
 _TICK_S = 1.0
+_END_S = 5.0  # in which what was cancelled ends
 
 
 async def serve(
@@ -42,8 +44,9 @@ async def serve(
         server.close()
         for connection in tuple(crowd.connections):
             connection.shutdown()
-        if crowd.tasks:
-            await asyncio.wait(tuple(crowd.tasks), timeout=gateway.bounds.drain_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(gateway.bounds.drain_s):
+                await crowd.emptied()
     finally:
         server.close()
         tending.cancel()
@@ -90,10 +93,6 @@ async def _tend(crowd: Crowd, tick_s: float) -> None:
 async def _break_off(crowd: Crowd) -> None:
     for connection in tuple(crowd.connections):
         connection.abort()
-    while crowd.connections:  # noqa: ASYNC110 - each leaves in its connection_lost; there is no event for it
-        await asyncio.sleep(0)
-    tasks = tuple(crowd.tasks)
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=5.0)
+    await crowd.emptied()
+    if crowd.tasks:
+        await asyncio.wait(tuple(crowd.tasks), timeout=_END_S)
