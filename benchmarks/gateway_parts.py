@@ -119,7 +119,7 @@ def ways(stack: ExitStack, folder: Path) -> dict[str, tuple[Any, Any]]:
         write_keys(place / "keys.json", [{"name": "bench", "budgets": budgets}])
         file = "none" if name in ("no ledger", "least") else str(place / "ledger.sqlite3")
         config = load(os.environ, base_url="http://127.0.0.1:1", api_key="none", limits=FAR, ledger=file)
-        nowhere = stack.enter_context(open(os.devnull, "wb"))
+        nowhere = stack.enter_context(open(os.devnull, "wb"))  # noqa: SIM115 - the stack closes it
         watching = Operations("json" if name == "log too" else None, nowhere)
         hooks = watching.hooks if name not in ("no metrics", "least") else ()
         engine = stack.enter_context(Engine(config, hooks=hooks))
