@@ -154,15 +154,48 @@ def test_a_call_whose_time_is_up_does_not_enter() -> None:
     assert make().enter(a_call(deadline=999.0), 1, 1000.0, 0) is None
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        a_call(caps=(Cap("b", Unit.REQUESTS, 0),)),
-        a_call(estimate=Estimate(9000.0, 100, cacheable_tokens=8000.0, prefix="shared")),
-    ],
-)
-def test_a_call_with_a_budget_or_a_shared_prefix_stands_in_line(call: Call) -> None:
-    assert make().enter(call, 1, 1000.0, 0) is None
+def test_a_call_with_a_shared_prefix_stands_in_line() -> None:
+    shared = Estimate(9000.0, 100, cacheable_tokens=8000.0, prefix="shared")
+    assert make().enter(a_call(estimate=shared), 1, 1000.0, 0) is None
+
+
+def test_a_call_enters_within_its_budget_and_all_is_as_if_it_had_stood_in_line() -> None:
+    entered, joined = make(), make()
+    caps = (Cap("b", Unit.TOKENS, 10**6), Cap("r", Unit.REQUESTS, 5))
+    for number in range(5):
+        now = 1000.0 + number
+        call = a_call(f"{number}", caps=caps)
+        ticket = entered.enter(call, 1, now, round(now * 1e9))
+        assert ticket == go(joined, call, now)
+        settle(entered, ticket, now=now)
+        settle(joined, ticket, now=now)
+    assert spent(entered) == spent(joined)
+    assert entered.levels(POOL, 1010.0) == joined.levels(POOL, 1010.0)
+
+
+def spent(engine: Engine) -> list[tuple[str, float, float]]:
+    return [(each.name, each.spent, each.held) for each in engine.books.caps.budgets.values()]
+
+
+def test_a_budget_that_calls_in_flight_hold_is_waited_for_in_line() -> None:
+    engine, caps = make(), (Cap("b", Unit.REQUESTS, 1),)
+    first = engine.enter(a_call("1", caps=caps), 1, 1000.0, 0)
+    assert first is not None
+    assert engine.enter(a_call("2", caps=caps), 1, 1000.0, 0) is None
+    assert spent(engine) == [("b", 0, 1)]
+    engine.join(a_call("2", caps=caps), 1, 1000.0)
+    assert not pump(engine, 1000.0).admitted
+    settle(engine, first, fail(Fault.OVERLOADED))
+    assert [ticket.call.id for ticket in tickets(pump(engine, 1001.0))] == ["2"]
+
+
+def test_a_call_whose_budget_is_used_up_does_not_enter_and_is_refused_in_line() -> None:
+    engine, caps = make(), (Cap("b", Unit.REQUESTS, 0),)
+    assert engine.enter(a_call(caps=caps), 1, 1000.0, 0) is None
+    engine.join(a_call(caps=caps), 1, 1000.0)
+    (refused,) = pump(engine, 1000.0).refused
+    assert isinstance(refused[1], BudgetExceeded)
+    assert engine.in_flight == 0
 
 
 def test_an_empty_line_need_not_be_asked_again() -> None:

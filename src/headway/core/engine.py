@@ -120,12 +120,16 @@ class Engine:
         """Go at once, as most calls can: nobody stands in line, and it fits. None: it has to `join`."""
         assert call.identity.pool is not None
         pool = self.pool(call.identity.pool, now)
-        if pool.line.size or call.caps or call.estimate.prefix:
+        if pool.line.size or call.estimate.prefix:
             return None
+        if call.caps:
+            self.books.caps.at_ns = at_ns
+            if number == 1:
+                self.books.caps.see(call)
         place = place_of(call, number, now)
         if place.give_up_at is not None and place.give_up_at < now:
             return None
-        went = self._admit(pool, place, now, at_ns)
+        went = self._admit(pool, place, now, at_ns, stands=False)
         if not isinstance(went, Running):
             return None
         pool.serve(went.seconds, place)
@@ -325,9 +329,9 @@ class Engine:
         self.notices.append(news)
 
     def _admit(
-        self, pool: Pool, place: Place, now: float, at_ns: int
+        self, pool: Pool, place: Place, now: float, at_ns: int, *, stands: bool = True
     ) -> Running | tuple[HeadwayError | None, float]:
-        """It goes; or why not: an error that is final, or the seconds to wait."""
+        """It goes; or why not: an error that is final, or the seconds to wait. `stands`: in line, where it can wait."""
         call = place.call
         if self._most is not None and len(self._running) >= self._most:
             return pool.wait(place, f"a place among {self._most} calls in flight", INFINITY, 0.0, now)
@@ -342,7 +346,7 @@ class Engine:
             return pool.wait(place, "the budget", INFINITY, 0.0, now)
         take = self.books.expected(call, needs) if call.caps else None
         if take is not None:
-            may_wait = place.give_up_at is None or place.give_up_at > now
+            may_wait = stands and (place.give_up_at is None or place.give_up_at > now)
             match self.books.caps.decide(call, take, may_wait=may_wait):
                 case BudgetExceeded() as error:
                     return error, 0.0
