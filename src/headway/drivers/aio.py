@@ -123,18 +123,18 @@ class AioDriver:
                 return outcome
             answer = None
             match step:
-                case Admit(_, number):
-                    answer = await self._admit(call, number)
-                    admitted()
-                case Send(ticket):
-                    answer = await self._send(running, ticket)
-                    if answer is None:
-                        return None
-                case Pause(seconds):
-                    waits()
-                    await anyio.sleep(seconds + self._turnstile.put_off())
                 case Settle() | Record():
                     self._turnstile.act(step)
+                case Admit():
+                    answer = await self._admit(call, step.number)
+                    admitted()
+                case Send():
+                    answer = await self._send(running, step.ticket)
+                    if answer is None:
+                        return None
+                case Pause():
+                    waits()
+                    await anyio.sleep(step.seconds + self._turnstile.put_off())
 
     async def _admit(self, call: Call, number: int) -> Ticket | HeadwayError:
         bell, clock = _Bell(), self._turnstile.clock

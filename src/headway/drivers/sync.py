@@ -81,16 +81,16 @@ class SyncDriver:
                 return outcome
             answer = None
             match step:
-                case Admit(_, number):
-                    answer = self._admit(call, number)
-                case Send(ticket):
-                    answer = self._send(running, ticket)
-                    if answer is None:
-                        return None
-                case Pause(seconds):
-                    sleep(seconds + self._turnstile.put_off())
                 case Settle() | Record():
                     self._turnstile.act(step)
+                case Admit():
+                    answer = self._admit(call, step.number)
+                case Send():
+                    answer = self._send(running, step.ticket)
+                    if answer is None:
+                        return None
+                case Pause():
+                    sleep(step.seconds + self._turnstile.put_off())
 
     def _admit(self, call: Call, number: int) -> Ticket | HeadwayError:
         bell, clock = _Bell(), self._turnstile.clock

@@ -20,7 +20,7 @@ from headway.core.engine import Engine
 from headway.core.events import Admitted, Event, Refused, Settled, Waiting
 from headway.core.flow import Flow
 from headway.core.line import Place
-from headway.core.ports import Entry, Ledger, OpenEntry
+from headway.core.ports import Ledger, OpenEntry
 from headway.core.steps import Record, Reply, Sent, Settle, Step, Ticket
 from headway.errors import BudgetExceeded, HeadwayError, RequestTooLarge, WouldWaitTooLong
 
@@ -145,17 +145,20 @@ class Turnstile:
     def act(self, step: Settle | Record) -> None:
         """Do a step that never waits."""
         match step:
-            case Settle(ticket, reply, usage, estimated):
+            case Settle():
                 with self._lock:
-                    cost = self.engine.settle(ticket, reply, usage, estimated, self.clock())
+                    cost = self.engine.settle(
+                        step.ticket, step.reply, step.usage, step.estimated, self.clock()
+                    )
                     self._pump_all()
                 if self.tell is not None:
                     self._tell_settled(step, cost)
                 self._catch_up()
-            case Record(OpenEntry() as opened):
-                self._ledger.open(opened)
-            case Record(Entry() as entry):
-                self._ledger.close(entry)
+            case Record():
+                if isinstance(step.entry, OpenEntry):
+                    self._ledger.open(step.entry)
+                else:
+                    self._ledger.close(step.entry)
 
     def hold(self, running: Flow) -> None:
         """Keep a flow until `release`, `wind_up` or `finish`. Whoever runs or reads it may become garbage, and the collector

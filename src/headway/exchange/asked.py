@@ -34,7 +34,7 @@ def call_of(path: str, request: dict[str, Any], scope: Scope, engine: Engine) ->
         identity=identity,
         estimate=estimate,
         tenant=scope.tenant or said.tenant or "default",
-        class_=scope.class_ or Class(said.class_ or Class.STANDARD),
+        class_=scope.class_ or (Class(said.class_) if said.class_ else Class.STANDARD),
         session=session,
         label=scope.label if scope.tags else "",
         deadline=scope.deadline,

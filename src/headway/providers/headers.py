@@ -83,13 +83,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def number(text: str | None) -> float | None:
     """A finite number that is not negative, thousands separators allowed; None for anything else."""
-    if not isinstance(text, str):
+    if text is None:
         return None
     try:
         value = float(text.replace(",", "") if "," in text else text)
     except ValueError:
         return None
-    return value if value >= 0 and math.isfinite(value) else None
+    return value if 0.0 <= value < math.inf else None
 
 
 def _reading(

@@ -60,6 +60,11 @@ class Prompt:
         if request.get("cache_control"):
             self._cut_at_end(messages, system, tools)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether there is a breakpoint anywhere."""
+        return self.sections[0].closed
+
     def whole(self) -> int:
         """How many sections make up the whole request: those after a breakpoint on the last block are empty."""
         number = len(self.sections)

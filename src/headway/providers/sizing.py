@@ -91,22 +91,16 @@ def size(request: Mapping[str, Any], facts: ModelFacts | None, salt: bytes = b""
     server = _server_tokens(request)
     hidden = _hidden_tokens(request, facts, family)
     parts = [_measure(section, family) for section in prompt.sections]
-    total = hidden + server + sum(part[0] for part in parts)
-    doubt = math.hypot(family.error * total, _SERVER_ERROR * server, *(part[1] for part in parts))
+    tokens = [part[0] for part in parts]
+    tokens[0] += hidden
+    total = server + sum(tokens)
+    doubt = math.hypot(family.error * total, _SERVER_ERROR * server, *[part[1] for part in parts])
+    most, error = whole(request.get("max_tokens")), min(1.0, doubt / total)
+    if not prompt.is_cut:
+        return Estimate(total, most, error=error)
     least = facts.min_cacheable_tokens if facts else _UNKNOWN_MIN_CACHEABLE
-    cached = _cached(
-        request,
-        prompt,
-        [hidden + part[0] if not at else part[0] for at, part in enumerate(parts)],
-        least,
-        salt,
-    )
-    return Estimate(
-        input_tokens=total,
-        max_output_tokens=whole(request.get("max_tokens")),
-        error=min(1.0, doubt / total),
-        **cached,
-    )
+    cached = _cached(request, prompt, tokens, least, salt)
+    return Estimate(total, most, error=error, **cached)
 
 
 def _cached(
@@ -148,6 +142,8 @@ def _measure(section: Section, family: _Family) -> tuple[float, float]:
     )
     if section.tools:
         tokens += _text_tokens(count(b"\n".join(section.tools_json)), family) + family.tool * section.tools
+    if not section.fixed and not characters.beyond:
+        return tokens, 0.0
     beyond = family.text[8] * characters.beyond
     return tokens, math.hypot(_GUESS_ERROR * section.fixed, _BEYOND_ERROR * beyond)
 
@@ -187,7 +183,9 @@ def _tools_prompt(facts: ModelFacts | None) -> float:
 
 def _server_tokens(request: Mapping[str, Any]) -> float:
     """What tools of the provider add: most of it depends on what the model does with them, so this is rough."""
-    tools = request.get("tools")
+    tools, container = request.get("tools"), request.get("container")
+    if not (tools or container or request.get("mcp_servers")):
+        return 0.0
     kinds = (
         [str(tool.get("type") or "") for tool in tools if isinstance(tool, Mapping)]
         if isinstance(tools, list)
@@ -196,7 +194,6 @@ def _server_tokens(request: Mapping[str, Any]) -> float:
     tokens = sum(
         most for kind in kinds if kind for name, most in _SERVER_TOOLS.items() if kind.startswith(name)
     )
-    container = request.get("container")
     if isinstance(container, Mapping) and container.get("skills"):
         tokens += _SKILLS
     return tokens + (_MCP if request.get("mcp_servers") else 0.0)

@@ -43,10 +43,13 @@ class Door:
 
     def stop_if_given_up(self, asked: Asked, body: bytes) -> None:
         """Raise at once what a call failed with for good, if this is the SDK asking again."""
+        given_up = self._given_up
+        if given_up.is_empty:
+            return None
         address = str(asked.request.url)
         if not asked.is_again:
-            return self._given_up.forget(address, body)
-        error = self._given_up.again(address, body)
+            return given_up.forget(address, body)
+        error = given_up.again(address, body)
         if error is not None:
             raise error
         return None
@@ -76,7 +79,7 @@ class Passing:
     def __init__(self, asked: Asked, engine: Engine) -> None:
         request, scope = asked.request, asked.scope
         self._engine, self._id, self._began = engine, engine.new_id(), time.monotonic()
-        path = f"{request.method} {request.url.path}"
+        path = f"{request.method} {asked.path}"
         engine.ledger.open(
             OpenEntry(
                 attempt_id=f"{self._id}-1",

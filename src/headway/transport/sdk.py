@@ -60,6 +60,11 @@ class GivenUp:
         self._errors: OrderedDict[bytes, httpx2.RequestError] = OrderedDict()
         self._lock = Lock()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are none."""
+        return not self._errors
+
     def note(self, address: str, body: bytes, error: httpx2.RequestError) -> None:
         """All tries of this request failed with `error`."""
         with self._lock:
@@ -69,14 +74,13 @@ class GivenUp:
 
     def again(self, address: str, body: bytes) -> httpx2.RequestError | None:
         """The error to raise at once, when the SDK asks again for what was given up."""
-        error = self._errors.get(_mark(address, body)) if self._errors else None
+        error = self._errors.get(_mark(address, body))
         return None if error is None else type(error)(*error.args)
 
     def forget(self, address: str, body: bytes) -> None:
         """It is asked for as a new call: what became of an equal one before says nothing about it."""
-        if self._errors:
-            with self._lock:
-                self._errors.pop(_mark(address, body), None)
+        with self._lock:
+            self._errors.pop(_mark(address, body), None)
 
 
 def _mark(address: str, body: bytes) -> bytes:
