@@ -83,12 +83,13 @@ class Calls:
     def _call(self, head: Head, key: Key, scope: Scope, request: dict[str, Any]) -> Call:
         call = call_of(head.path, request, scope, self._engine)
         identity = self._known(call.identity)
-        has_budgets = self._budgets is not None and key.budgets and draws_tokens(identity)
-        if key.weight == 1.0 and identity is call.identity and not has_budgets:
+        caps, budgets = call.caps, self._budgets
+        if budgets is not None and caps:  # of a session, which is one of its tenant: others may have one of that name
+            caps = tuple(budgets.asked(key, call.session, cap) for cap in caps)
+        if budgets is not None and key.budgets and draws_tokens(identity):
+            caps += budgets.caps(key, call.session, identity.model, call.job, time.time_ns())
+        if key.weight == 1.0 and identity is call.identity and not caps:
             return call
-        caps = call.caps
-        if has_budgets and self._budgets is not None:
-            caps += self._budgets.caps(key, call.session, identity.model, call.job, time.time_ns())
         return structs.replace(call, identity=identity, weight=key.weight, caps=caps)
 
     def _known(self, identity: Identity) -> Identity:
