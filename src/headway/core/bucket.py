@@ -167,10 +167,6 @@ class Bucket:
         if self.limit.burst is None and self.capacity == 0.0:
             self.capacity = self.spare = min(self.rate * ASSUMED_BURST_S, self._top)
 
-    def surprise(self, then: float, remaining: float) -> float:
-        """How far a reading is from what was believed when its call was admitted."""
-        return remaining - self.overstated - then - self.shifted
-
     def read(
         self,
         then: float,

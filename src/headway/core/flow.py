@@ -50,11 +50,13 @@ def flow(call: Call, retry: Retry, provider: str) -> Flow:
         except GeneratorExit:  # dropped by a driver that is gone itself; nothing is left to settle with
             raise
         except BaseException:  # cancelled: the provider may have begun, so the estimate stands
-            yield from _close(admitted, CANCELLED)
+            yield (settle := _settlement(admitted, CANCELLED))
+            yield Record(_closed(settle))
             raise
         assert isinstance(sent, Sent)
-        usage = yield from _close(admitted, sent.reply)
-        usages += (usage,)
+        yield (settle := _settlement(admitted, sent.reply))
+        yield Record(_closed(settle))
+        usages += (settle.usage,)
         problem = sent.reply.problem
         if problem is None:
             return Outcome(call, number, reply=sent.reply, refusals=refusals, usages=usages)
@@ -71,26 +73,27 @@ def flow(call: Call, retry: Retry, provider: str) -> Flow:
                 yield Pause(wait_s, problem)
 
 
-def _close(ticket: Ticket, reply: Reply) -> Generator[Step, Answer, Usage]:
-    """Settle and record one attempt; returns what it took, by the provider's word or by ours."""
+def _settlement(ticket: Ticket, reply: Reply) -> Settle:
+    """What one attempt took, by the provider's word or by ours, and how it ended."""
     usage, estimated = _usage(ticket, reply)
     problem = reply.problem
     outcome = "cancelled" if reply.cancelled else "ok" if problem is None else problem.fault.value
-    yield Settle(ticket, reply, usage, estimated, outcome)
-    yield Record(
-        Entry(
-            attempt_id=ticket.id,
-            outcome=outcome,
-            status=reply.status,
-            error_type=problem.error_type if problem else "",
-            request_id=reply.headers.get("request-id"),
-            usage=usage,
-            estimated=estimated,
-            first_token_ms=None if reply.first_token_s is None else reply.first_token_s * 1000.0,
-            total_ms=reply.total_s * 1000.0,
-        )
+    return Settle(ticket, reply, usage, estimated, outcome)
+
+
+def _closed(settle: Settle) -> Entry:
+    reply, problem = settle.reply, settle.reply.problem
+    return Entry(
+        attempt_id=settle.ticket.id,
+        outcome=settle.outcome,
+        status=reply.status,
+        error_type=problem.error_type if problem else "",
+        request_id=reply.headers.get("request-id"),
+        usage=settle.usage,
+        estimated=settle.estimated,
+        first_token_ms=None if reply.first_token_s is None else reply.first_token_s * 1000.0,
+        total_ms=reply.total_s * 1000.0,
     )
-    return usage
 
 
 def _usage(ticket: Ticket, reply: Reply) -> tuple[Usage, bool]:

@@ -235,11 +235,14 @@ class OutputMeter:
         self._rounding = rounding
         noise = rounding + 2.0 * sqrt(self._variance) + content.rate * 0.25
         self._weigh(
-            mark, abs(content.surprise(mark.content, shown)), abs(reserved.surprise(mark.reserved, shown))
+            mark,
+            abs(shown - content.overstated - mark.content - content.shifted),
+            abs(shown - reserved.overstated - mark.reserved - reserved.shifted),
         )
         # What has been produced by calls that still run may not have been charged yet.
         content.read(mark.content, shown, rounding, noise, noise + self._produced, READING_GAIN)
-        content.unlock()
+        if content.spare:
+            content.unlock()
         if content.capacity > pace.capacity:
             pace.spare += content.capacity - pace.capacity
         # However output is charged: what shows is no less than what is promised to nobody, and more by the calls
