@@ -147,3 +147,10 @@ def test_a_client_that_asks_is_told_to_go_on_once() -> None:
         return channel.written
 
     assert asyncio.run(run()) == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+
+
+def test_a_reply_begins_once() -> None:
+    made = cycle()
+    sent(made, 200, [LENGTH], b"hello")
+    with pytest.raises(ValueError, match="once"):
+        sent(made, 500, [LENGTH], b"hello")

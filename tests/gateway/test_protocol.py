@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
 import pytest
 
 from gateway.conftest import Serve
-from gateway.serving import BODY, Serving, body, drain, error_of, header, post, status, talk
+from gateway.serving import BODY, STREAM, Serving, body, drain, error_of, header, post, status, talk
 from headway.gateway.bounds import Bounds
 from transport.provider import PATIENCE_S, Provider, wait_until
 
@@ -271,3 +272,32 @@ def test_half_a_request_and_a_hang_up_reach_nobody(serving: Serving, provider: P
         connection.sendall(post()[:-5])
     wait_until(lambda: not serving.connections())
     assert provider.requests == []
+
+
+@pytest.mark.parametrize("body_", [BODY, STREAM], ids=["whole", "stream"])
+def test_an_old_client_gets_its_reply_without_chunks_and_an_end(serving: Serving, body_: bytes) -> None:
+    reply = talk(
+        serving.port, b"POST /v1/messages HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(body_) + body_
+    )
+    assert status(reply) == 403  # it names no host, and an open gateway wants to know that it is meant
+    named = b"POST /v1/messages HTTP/1.0\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body_)
+    reply = talk(serving.port, named + body_)
+    assert status(reply) == 200
+    assert header(reply, "transfer-encoding") is None
+    assert body(reply).rstrip().endswith(b"}")
+
+
+def test_what_a_mistake_of_the_application_says_is_in_no_reply(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("sk-secret")
+
+    serving.gateway._serve = broken  # type: ignore[method-assign, assignment]  # a mistake that nobody has made yet
+    reply = talk(serving.port, post())
+    assert status(reply) == 500
+    assert b"sk-secret" not in reply
+    assert error_of(reply)["error"]["type"] == "api_error"
+    assert re.fullmatch(
+        r"ERROR +headway:protocol.py:\d+ a request failed: RuntimeError at \S+:\d+\n", caplog.text
+    )

@@ -28,7 +28,8 @@ async def storm(url: str, random: Random) -> dict[str, int]:
             reply = await client.post("/v1/messages", content=body)
         except httpx2.TransportError:
             return "broken"
-        return "ok" if reply.status_code == 200 and b'"error"' not in reply.content[-300:] else "error"
+        is_whole = reply.content.endswith((b"}", b'"message_stop"}\n\n'))
+        return "ok" if reply.status_code == 200 and is_whole else "error"
 
     async def one(client: httpx2.AsyncClient) -> None:
         body, patience_s = (

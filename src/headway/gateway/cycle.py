@@ -122,6 +122,8 @@ class Cycle:
             self._go_on(message.get("body", b""), is_last=not message.get("more_body", False))
 
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        if self.is_started:
+            raise ValueError("a reply begins once")
         lines = [_STATUS.get(status) or b"HTTP/1.1 %d " % status]
         length = None
         for name, value in headers:

@@ -9,6 +9,8 @@ import asyncio
 import logging
 import socket
 from collections import deque
+from pathlib import Path
+from traceback import extract_tb
 from typing import cast
 
 from headway.gateway.bounds import Bounds
@@ -252,8 +254,14 @@ class Connection(asyncio.Protocol):
         except asyncio.CancelledError:
             pass  # hung up, refused, or out of time
         except Exception as error:
-            _log.error("a request failed: %s", type(error).__name__, exc_info=error)
+            _log.error("a request failed: %s at %s", type(error).__name__, _place(error))
             if not cycle.is_started:
                 await deliver(refusal(_MISTAKE), cycle.send)
         if not cycle.is_complete and not cycle.is_gone:
             self._transport.abort()
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised. Its text may quote what a client sent, and so may the lines of a traceback."""
+    frame = extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
