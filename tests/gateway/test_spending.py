@@ -167,3 +167,13 @@ def test_budgets_of_a_new_key_hold_from_a_reload_on(
     one.rows()  # what is on file counts from the start
     one.keys.reload()
     assert [status(ask(one.port, first)) for _ in range(2)] == [200, 402]
+
+
+def test_a_budget_that_one_tenant_sets_on_a_session_is_no_business_of_another(
+    begin: Callable[..., Spending], key: Callable[..., str]
+) -> None:
+    acme, bob = key("acme"), key("bob")
+    one = begin()
+    said = ("headway-session: nightly", "headway-budget: 1 request")
+    assert [status(ask(one.port, acme, *said)) for _ in range(2)] == [200, 402]
+    assert [status(ask(one.port, bob, *said)) for _ in range(2)] == [200, 402]
