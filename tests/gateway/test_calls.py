@@ -526,6 +526,50 @@ def test_a_provider_that_falls_silent_is_given_up(start: Serve, provider: Provid
     assert status(reply) == 502
 
 
+def test_a_stream_that_falls_silent_after_its_content_is_broken_off(start: Serve, provider: Provider) -> None:
+    serving = start(timeouts=Timeouts(connect=5.0, head=5.0, idle=0.2, write=5.0))
+    over = threading.Event()
+
+    def answer(_: Request) -> Iterator[bytes]:
+        yield stream_head()
+        for each in text_events()[:4]:
+            yield chunk(each)
+        over.wait(PATIENCE_S)
+
+    provider.answer = answer
+    reply = talk(serving.port, post(STREAM))
+    over.set()
+    assert (status(reply), b"Hello" in reply) == (200, True)
+    assert not reply.endswith(LAST_CHUNK)
+    [row] = serving.rows()
+    assert (row["outcome"], row["estimated"]) == ("failed", 1)
+    assert len(provider.requests) == 1
+
+
+def test_pings_without_end_before_the_content_are_passed_on_and_not_kept(
+    serving: Serving, provider: Provider
+) -> None:
+    pings, more = 20_000, threading.Event()
+
+    def answer(_: Request) -> Iterator[bytes]:
+        yield stream_head()
+        yield chunk(started())
+        for _number in range(pings):
+            yield chunk(event("ping"))
+        assert more.wait(PATIENCE_S)
+        yield b"".join(chunk(each) for each in text_events()[2:]) + LAST_CHUNK
+
+    provider.answer = answer
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=PATIENCE_S) as connection:
+        connection.sendall(post(STREAM))
+        got = b""
+        while got.count(b'"ping"') < pings:
+            got += connection.recv(1 << 20)
+        more.set()
+        assert b"message_stop" in drain(connection)
+    assert [row["outcome"] for row in serving.rows()] == ["ok"]
+
+
 def test_a_reply_that_never_ends_is_given_up(start: Serve, provider: Provider) -> None:
     serving = start()
 
