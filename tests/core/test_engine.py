@@ -932,6 +932,53 @@ def test_who_stands_too_far_back_for_its_deadline_is_refused_on_joining() -> Non
     assert not patient.is_out
 
 
+def test_who_stands_too_far_back_behind_other_tenants_is_refused_on_joining() -> None:
+    """Ten tenants with ten calls each, a call a second: the tenth of one of them has about a hundred before it."""
+    engine = make((Limit(Unit.REQUESTS, 60.0, burst=1.0),))
+    for number in range(100):
+        engine.join(a_call(f"{number}", tenant=f"t{number % 10}"), 1, 0.0)
+    now, served = 0.0, 0
+    while served < 10:
+        pumped = engine.pump(POOL, now, 0)
+        served += len(pumped.admitted)
+        now += pumped.ask_again_s or 0.0
+    late = engine.join(a_call("late", tenant="t0", max_wait_s=30.0), 1, now)
+    engine.join(a_call("new", tenant="new", max_wait_s=30.0), 1, now)
+    assert set(dict(engine.pump(POOL, now, 0).refused)) == {late}
+
+
+def test_tenants_pay_for_what_their_calls_took_not_for_what_was_expected() -> None:
+    """One whose calls take nine times what was expected gets a ninth as many, in the end."""
+    engine = make((Limit(Unit.OUTPUT_TOKENS, 60_000.0, burst=1_000.0),))
+    for number in range(200):
+        for tenant in "ab":
+            engine.join(a_call(f"{tenant}{number}", tenant=tenant), 1, 1000.0)
+    now, got = 1000.0, {"a": 0, "b": 0}
+    while sum(got.values()) < 20_000:
+        pumped = pump(engine, now)
+        now += pumped.ask_again_s or 0.01
+        for ticket in tickets(pumped):
+            took = 900 if ticket.call.tenant == "a" else 100
+            got[ticket.call.tenant] += took
+            settle(
+                engine,
+                ticket,
+                Reply(200, {}, message={}, usage=Usage(10, output_tokens=took), total_s=1.0),
+                now,
+            )
+    assert abs(got["a"] - got["b"]) <= 2_000
+
+
+def test_a_call_that_failed_costs_its_tenant_no_turn() -> None:
+    engine = make(ONE_A_SECOND)
+    for name in ("a1", "b1", "a2", "b2"):
+        engine.join(a_call(name, tenant=name[0]), 1, 1000.0)
+    (first,) = tickets(pump(engine, 1000.0))
+    settle(engine, first, Reply(None, {}, sent=False), 1000.0)
+    mine = [ticket.call.tenant for now in (1001.0, 1002.0) for ticket in tickets(pump(engine, now))]
+    assert first.call.tenant in mine
+
+
 def test_until_the_first_reply_calls_go_at_the_pace_that_is_assumed() -> None:
     engine = Engine(MemoryStore(), assumed=lambda _pool: (Limit(Unit.REQUESTS, 60.0),))
     for number in range(5):

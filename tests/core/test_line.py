@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.core.call import Class
-from headway.core.line import Line, Place
+from headway.core.line import STALE_KEPT, Line, Place
 from world import a_call
 
 
@@ -427,3 +427,100 @@ def test_everyone_who_joined_is_served_or_left_exactly_once_in_order_within_tena
         assert len(line) == sum(len(queue) for queue in shadow.values()) + len(aside)
         assert set(line.places()) == {one for queue in shadow.values() for one in queue} | set(aside)
         assert (line.front() is None) == (not any(shadow.values()))
+
+
+def test_what_a_call_took_beyond_what_was_expected_is_charged_to_its_tenant() -> None:
+    line = Line()
+    for number in range(8):
+        line.join(place(f"a{number}", tenant="a"))
+        line.join(place(f"b{number}", tenant="b"))
+    first = line.serve(1.0)
+    line.correct(first.call, 3.0)
+    assert [serve(line)[0] for _ in range(8)].count("b" if first.call.tenant == "a" else "a") >= 5
+
+
+def test_what_a_call_did_not_take_comes_back_to_its_tenant() -> None:
+    line = Line()
+    for number in range(4):
+        line.join(place(f"a{number}", tenant="a"))
+        line.join(place(f"b{number}", tenant="b"))
+    first = line.serve(5.0)
+    line.correct(first.call, -5.0)
+    assert first.call.tenant in (serve(line)[0], serve(line)[0])
+
+
+def test_who_waits_no_more_pays_when_coming_back() -> None:
+    line = Line()
+    line.join(place("a1", tenant="a"))
+    for number in range(4):
+        line.join(place(f"b{number}", tenant="b"))
+    served = [line.serve(1.0), line.serve(1.0)]
+    (mine,) = [one for one in served if one.call.tenant == "a"]
+    line.correct(mine.call, 1.5)
+    line.join(place("a2", tenant="a"))
+    assert [serve(line) for _ in range(4)].index("a2") == 2
+
+
+def test_a_correction_for_a_tenant_who_is_forgotten_changes_nothing() -> None:
+    line = Line()
+    line.correct(a_call("gone", tenant="nobody"), 7.0)
+    line.join(place("1", tenant="nobody"))
+    assert serve(line) == "1"
+
+
+@given(st.lists(st.tuples(st.integers(1, 20), st.integers(0, 20)), min_size=1, max_size=300))
+def test_whatever_was_expected_tenants_get_the_same_in_what_calls_took(
+    costs: list[tuple[int, int]],
+) -> None:
+    """Two that always wait, one call at a time: no further apart than what one call is expected to take and takes."""
+    line, got = Line(), {"a": 0, "b": 0}
+    for serial, (expected, took) in enumerate(costs):
+        for tenant in got:
+            line.join(place(f"{tenant}{serial}", tenant=tenant))
+        call = line.serve(float(expected)).call
+        line.correct(call, float(took - expected))
+        got[call.tenant] += took
+        assert abs(got["a"] - got["b"]) <= 20
+
+
+@given(st.lists(st.sampled_from(["join a", "join b", "serve", "correct"]), max_size=400))
+def test_corrections_lose_nobody_and_the_heap_stays_small(steps: list[str]) -> None:
+    line, joined, served = Line(), set[str](), list[Place]()
+    for serial, step in enumerate(steps):
+        if step.startswith("join"):
+            joined.add(f"{serial}")
+            line.join(place(f"{serial}", tenant=step[-1]))
+        elif step == "serve" and len(line):
+            served.append(line.serve(2.0))
+        elif step == "correct" and served:
+            line.correct(served[-1].call, 1.0 if serial % 2 else -1.5)
+    while len(line):
+        served.append(line.serve(1.0))
+    assert len(served) == len({one.call.id for one in served})
+    assert {one.call.id for one in served} == joined
+
+
+def test_a_thousand_corrections_leave_a_small_heap() -> None:
+    line = Line()
+    for name in "ab":
+        line.join(place(name, tenant=name))
+    for _ in range(1000):
+        line.correct(a_call("x", tenant="a"), 0.25)
+    assert len(line._ranks[Class.STANDARD].queue) <= 2 * 2 + STALE_KEPT
+
+
+@pytest.mark.parametrize(("weight", "before"), [(1.0, 3 + 3 + 2), (3.0, 3 + 1 + 1), (0.1, 3 + 5 + 2)])
+def test_before_a_call_go_its_tenants_and_as_many_of_others_as_weights_allow(
+    weight: float, before: float
+) -> None:
+    line = Line()
+    for number in range(5):
+        line.join(place(f"b{number}", tenant="b"))
+    for number in range(2):
+        line.join(place(f"c{number}", tenant="c"))
+    line.join(place("i", tenant="d", class_=Class.INTERACTIVE))
+    mine = [place(f"a{number}", tenant="a", weight=weight) for number in range(4)]
+    for one in mine:
+        line.join(one)
+    assert line.before(mine[3]) == before
+    assert line.before(mine[0]) == 0.0

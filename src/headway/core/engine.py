@@ -122,17 +122,16 @@ class Engine:
         pool = self.pool(call.identity.pool, now)
         if pool.line.size or call.estimate.prefix:
             return None
-        if call.caps:
-            self.books.caps.at_ns = at_ns
-            if number == 1:
-                self.books.caps.see(call)
+        self.books.caps.at_ns = at_ns
+        if call.caps and number == 1:
+            self.books.caps.see(call)
         place = place_of(call, number, now)
         if place.give_up_at is not None and place.give_up_at < now:
             return None
         went = self._admit(pool, place, now, at_ns, stands=False)
         if not isinstance(went, Running):
             return None
-        pool.serve(went.seconds, place)
+        pool.serve(went.charged, place)
         pool.waits_for = ""
         return went.ticket
 
@@ -185,7 +184,7 @@ class Engine:
                 continue
             went = self._admit(pool, place, now, at_ns)
             if isinstance(went, Running):
-                pool.serve(went.seconds)
+                pool.serve(went.charged)
                 admitted.append((place, went.ticket))
                 continue
             error, wait_s = went
@@ -289,6 +288,7 @@ class Engine:
             pool.ceiling.refused(now, max(reply.total_s, 0.1))
             unit = limit_behind(problem, running.readings)
             self.store.refuse(ticket.id, unit, problem.retry_after_s or 1.0, running.readings, now)
+            running.took({})
         else:
             used = used_by(
                 usage,
@@ -296,7 +296,7 @@ class Engine:
                 requests=1.0 if reply.sent else 0.0,
             )
             self.store.give_back(ticket.id, used, now)
-            pool.count(used)
+            running.took(used)
         match problem.fault if problem else None:
             case None if reply.status is not None:
                 pool.ceiling.succeeded()
@@ -374,6 +374,7 @@ class Engine:
 
     def _go(self, running: Running, now: float) -> None:
         ticket, pool = running.ticket, running.pool
+        running.charged = running.seconds
         pool.ceiling.enter()
         if not pool.taught:
             pool.space(running.needs.holds, now)

@@ -4,6 +4,7 @@ Only the head asks the meters. Everyone else sleeps, so waiting costs nothing, l
 by small ones, and the order is fair:
 - between classes, and within a class between tenants, service is shared by weight (start-time fair queueing, P. Goyal,
   H. Vin, H. Cheng, 1996): each flow has a virtual time that grows by cost ÷ weight, and the least goes first;
+- once a call is over its flows have paid for what it took, whatever was expected of it;
 - a flow that comes back starts at the present virtual time: it neither catches up for its absence nor pays for it;
 - within a tenant, first come, first served; who is set aside meanwhile comes back to the front.
 Class weights are far apart, so a class above practically always goes first, yet none below it starves.
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
+from itertools import islice
 
 from msgspec import Struct
 
@@ -23,6 +25,7 @@ from headway.core.call import Call, Class
 IDLE_KEPT = (
     1000  # tenants that have just been served; beyond, those whose service is made up for are forgotten
 )
+TENANTS_SEEN = 100  # at most, when somebody new asks how many will go before
 STALE_KEPT = 64  # entries in a heap of tenants who wait no more, beside one for each who does
 CLASS_WEIGHTS = {Class.INTERACTIVE: 100.0, Class.STANDARD: 10.0, Class.BULK: 1.0}
 
@@ -81,10 +84,20 @@ class _Rank:
             self.tenants[name] = tenant
             if tenant.virtual < self.now:
                 tenant.virtual = self.now
-            self.serial += 1
-            tenant.serial = self.serial
-            heappush(self.queue, (tenant.virtual, self.serial, tenant))
+            self.put(tenant)
         return tenant
+
+    def put(self, tenant: _Tenant) -> None:
+        """Into the heap, anew: what it has of the tenant already is void."""
+        self.serial += 1
+        tenant.serial = self.serial
+        heappush(self.queue, (tenant.virtual, self.serial, tenant))
+
+    def tidy(self) -> None:
+        """Throw away what is void in the heap, once it is too much. Whoever is in it waits."""
+        if len(self.queue) > 2 * len(self.tenants) + STALE_KEPT:
+            self.queue = [entry for entry in self.queue if entry[2].places and entry[2].serial == entry[1]]
+            heapify(self.queue)
 
     def first(self) -> _Tenant:
         """The tenant with the least virtual time. Somebody waits."""
@@ -109,9 +122,7 @@ class _Rank:
         if tenant.virtual > self.now:
             self.idle[name] = tenant
         self.forget()
-        if len(self.queue) > 2 * len(self.tenants) + STALE_KEPT:
-            self.queue = [entry for entry in self.queue if entry[2].places and entry[2].serial == entry[1]]
-            heapify(self.queue)
+        self.tidy()
 
 
 class Line:
@@ -128,6 +139,17 @@ class Line:
 
     def __len__(self) -> int:
         return self.size
+
+    def before(self, place: Place) -> float:
+        """How many calls of its class will go before this one, the last of its tenant: those of its own, and of each other
+        tenant as many as its weight lets go meanwhile, if so many wait."""
+        mine = place.call
+        count = float(place.ahead)
+        for name, tenant in islice(self._ranks[mine.class_].tenants.items(), TENANTS_SEEN):
+            if name != mine.tenant:
+                weight = next(iter(tenant.places)).call.weight
+                count += min(len(tenant.places), place.ahead * weight / mine.weight)
+        return count
 
     def join(self, place: Place) -> None:
         """Stand at the end of one's tenant's queue."""
@@ -207,7 +229,7 @@ class Line:
         rank, tenant = self._next()
         place, _ = tenant.places.popitem(last=False)
         place.is_out = True
-        self._now, rank.now = rank.virtual, tenant.virtual
+        self._now, rank.now = max(self._now, rank.virtual), max(rank.now, tenant.virtual)
         rank.virtual += cost / rank.weight
         tenant.virtual += cost / place.call.weight
         if tenant.places:
@@ -234,6 +256,18 @@ class Line:
         tenant.virtual = rank.now + cost / place.call.weight
         place.is_out = True
         rank.forget()
+
+    def correct(self, call: Call, cost: float) -> None:
+        """A call that was served took so much more than its flows were charged, or less."""
+        rank, name = self._ranks[call.class_], call.tenant
+        rank.virtual += cost / rank.weight
+        tenant = rank.tenants.get(name)
+        if tenant is not None:
+            tenant.virtual += cost / call.weight
+            rank.put(tenant)
+            rank.tidy()
+        elif name in rank.idle:
+            rank.idle[name].virtual += cost / call.weight
 
     @property
     def has_aside(self) -> bool:

@@ -121,10 +121,10 @@ class Pool:
         self.gap_s += (seconds - self.gap_s) * GAP_MEMORY
 
     def least_wait(self, place: Place, now: float) -> float:
-        """Seconds that a newcomer will surely stand in line, by who of its own stands before it. 0: it may be its turn."""
+        """Seconds that a newcomer will surely stand in line, by who will go before it. 0: it may be its turn."""
         if not place.ahead or self.clears_at == INFINITY or not self.waits_for:
             return 0.0
-        return max(self.clears_at - now, 0.0) + (place.ahead - 1) * self.gap_s * SURELY
+        return max(self.clears_at - now, 0.0) + (self.line.before(place) - 1.0) * self.gap_s * SURELY
 
     def wait_for_budget(self, place: Place, budget: str, now: float) -> tuple[None, float]:
         """Others pass the front, whose budget is held by calls in flight, until one of them is over."""

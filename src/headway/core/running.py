@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -19,7 +19,10 @@ LOOK_FIRST, LOOK_AGAIN = 0.75, 1.5  # its length is guessed anew at this share o
 
 
 class Running(Struct, eq=False):
-    """A ticket in flight. `began`: some of its reply has come, so that others can read what it wrote to the cache."""
+    """A ticket in flight. `began`: some of its reply has come, so that others can read what it wrote to the cache.
+
+    `charged` is what its tenant was charged for it in line, in seconds of the limit that it draws on most.
+    """
 
     ticket: Ticket
     pool: Pool
@@ -30,16 +33,28 @@ class Running(Struct, eq=False):
     began: bool = False
     readings: Sequence[Reading] = ()
     produced: float = 0.0
+    charged: float = 0.0
 
     @property
     def seconds(self) -> float:
-        """What it takes of the limit that it draws on most, in seconds of that: what the line charges for it."""
+        """What it is expected to take of the limit that it draws on most, in seconds of that."""
         most, holds = 0.0, self.needs.holds
         for limit in self.pool.limits:
             seconds = holds[limit.unit].need * limit.period_s / limit.amount
             if seconds > most:
                 most = seconds
         return most or 1.0
+
+    def took(self, used: Mapping[Unit, float]) -> None:
+        """It is over and took this: that is what its tenant pays for, whatever was expected."""
+        most = 0.0
+        for limit in self.pool.limits:
+            seconds = used.get(limit.unit, 0.0) * limit.period_s / limit.amount
+            if seconds > most:
+                most = seconds
+        if self.pool.limits:
+            self.pool.line.correct(self.ticket.call, most - self.charged)
+        self.pool.count(used)
 
     def grow(self, tokens: float, store: Store, now: float) -> None:
         """It has put out `tokens` so far."""
