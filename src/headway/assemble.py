@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_bytes
 
 from headway.config import Config
 from headway.core.budget import Budget
@@ -73,7 +74,7 @@ def build(config: Config, wall: Callable[[], int]) -> Parts:
         cost=cost,
         cache_is_free=catalog.prefix_cache_free,
     )
-    return Parts(config, catalog, Anthropic(catalog), prices, engine, budget)
+    return Parts(config, catalog, Anthropic(catalog, salt=token_bytes(16)), prices, engine, budget)
 
 
 def known_limits(config: Config, catalog: Catalog) -> Callable[[str], Sequence[Limit]]:
