@@ -144,6 +144,8 @@ def oversize(facts: ModelFacts, estimate: Estimate) -> Oversize | None:
         return Oversize("max_tokens", asked, most, text)
     prompt, window = round(estimate.input_tokens), facts.context_tokens
     surely = estimate.input_tokens * max(0.0, 1.0 - SURE * estimate.error)
+    if surely + asked <= window:
+        return None
     limit = f"{window:,} token window of {facts.id}"
     if surely > window:
         text = f"prompt of about {prompt:,} tokens is {prompt - window:,} over the {limit}"

@@ -80,7 +80,7 @@ def _count(text: bytes) -> Characters:
         beyond=beyond,
         words=letters - (again & _IS_LETTER).bit_count(),
         numbers=digits - (again & _IS_DIGIT).bit_count() if digits else 0,
-        signs=marks - (again & _IS_MARK).bit_count(),
+        signs=marks - (again & _IS_MARK).bit_count() if marks else 0,
     )
 
 

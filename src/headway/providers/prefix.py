@@ -68,7 +68,7 @@ def _pieces(request: Mapping[str, Any]) -> Iterator[tuple[At, bool, bytes]]:
     for number, block in enumerate(_blocks(system)):
         yield ("system", 0, number), False, encoded(_bare(block))
     for index, message in enumerate(messages if isinstance(messages, list) else []):
-        is_object = isinstance(message, Mapping)
+        is_object = isinstance(message, dict)
         role = encoded(message.get("role")) if is_object else b""
         blocks = _blocks(message.get("content") if is_object else message)
         for number, block in enumerate(blocks):
@@ -83,6 +83,6 @@ def _blocks(content: object) -> list[object]:
 
 
 def _bare(block: object) -> object:
-    if isinstance(block, Mapping) and "cache_control" in block:
+    if isinstance(block, dict) and "cache_control" in block:
         return {key: value for key, value in block.items() if key != "cache_control"}
     return block

@@ -54,7 +54,7 @@ class Prompt:
         if isinstance(messages, list):
             for index, message in enumerate(messages):
                 self._last.messages += 1
-                content = message.get("content") if isinstance(message, Mapping) else message
+                content = message.get("content") if isinstance(message, dict) else message
                 self._in_tool_turn = _uses_tools(content)
                 self._read_blocks(content, "messages", index)
         if request.get("cache_control"):
@@ -89,13 +89,13 @@ class Prompt:
             self._read_block(content, _DEPTH)
 
     def _cut(self, block: object, part: str, index: int, number: int) -> None:
-        if isinstance(block, Mapping) and block.get("cache_control"):
+        if isinstance(block, dict) and block.get("cache_control"):
             self._close(part, index, number)
 
     def _cut_at_end(self, messages: object, system: object, tools: object) -> None:
         """Automatic caching: a breakpoint on the last block of the request."""
         if isinstance(messages, list) and messages:
-            content = messages[-1].get("content") if isinstance(messages[-1], Mapping) else None
+            content = messages[-1].get("content") if isinstance(messages[-1], dict) else None
             number = len(content) - 1 if isinstance(content, list) else 0
             self._close("messages", len(messages) - 1, max(0, number))
         elif system:
@@ -114,7 +114,7 @@ class Prompt:
         elif isinstance(block, list):
             for each in block if depth else ():
                 self._read_block(each, depth - 1)
-        elif not isinstance(block, Mapping) or depth == 0:
+        elif not isinstance(block, dict) or depth == 0:
             self._last.texts.append(encoded(block).decode("utf-8", "replace"))
         else:
             self._read_typed(block, str(block.get("type")), depth - 1)
@@ -149,7 +149,7 @@ class Prompt:
 
     def _read_source(self, block: Mapping[str, Any], kind: str, depth: int) -> None:
         source = block.get("source")
-        source = source if isinstance(source, Mapping) else {}
+        source = source if isinstance(source, dict) else {}
         data = source.get("data")
         if kind == "image":
             self._last.fixed += image_tokens(data, fine=self._fine)
@@ -165,7 +165,7 @@ class Prompt:
 
 def _uses_tools(content: object) -> bool:
     return isinstance(content, list) and any(
-        isinstance(block, Mapping) and str(block.get("type")).endswith("tool_use") for block in content
+        isinstance(block, dict) and str(block.get("type")).endswith("tool_use") for block in content
     )
 
 

@@ -159,16 +159,16 @@ def _hidden_tokens(request: Mapping[str, Any], facts: ModelFacts | None, family:
     if request.get("tools"):
         tokens += _tools_prompt(facts)
         choice = request.get("tool_choice")
-        forced = isinstance(choice, Mapping) and choice.get("type") in ("any", "tool")
+        forced = isinstance(choice, dict) and choice.get("type") in ("any", "tool")
         if forced and not (facts and facts.generation in _FORCING_IS_FREE):
             tokens += family.forced
     config = request.get("output_config")
-    layout = request.get("output_format") or (config.get("format") if isinstance(config, Mapping) else None)
+    layout = request.get("output_format") or (config.get("format") if isinstance(config, dict) else None)
     if layout:
-        schema = layout.get("schema") if isinstance(layout, Mapping) else None
+        schema = layout.get("schema") if isinstance(layout, dict) else None
         tokens += _STRUCTURED + _STRUCTURED_SCHEMA * _text_tokens(count(encoded(schema)), family)
     thinking = request.get("thinking")
-    if isinstance(thinking, Mapping) and thinking.get("type") in ("enabled", "adaptive"):
+    if isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive"):
         tokens += family.thinking
     return tokens
 
@@ -187,13 +187,13 @@ def _server_tokens(request: Mapping[str, Any]) -> float:
     if not (tools or container or request.get("mcp_servers")):
         return 0.0
     kinds = (
-        [str(tool.get("type") or "") for tool in tools if isinstance(tool, Mapping)]
+        [str(tool.get("type") or "") for tool in tools if isinstance(tool, dict)]
         if isinstance(tools, list)
         else []
     )
     tokens = sum(
         most for kind in kinds if kind for name, most in _SERVER_TOOLS.items() if kind.startswith(name)
     )
-    if isinstance(container, Mapping) and container.get("skills"):
+    if isinstance(container, dict) and container.get("skills"):
         tokens += _SKILLS
     return tokens + (_MCP if request.get("mcp_servers") else 0.0)

@@ -21,7 +21,7 @@ def merge_usage(into: dict[str, Any], new: Mapping[str, Any], depth: int = _DEEP
     """Lay a later usage object over an earlier one: per field the last value that is not null wins."""
     for key, value in new.items():
         old = into.get(key)
-        if isinstance(value, Mapping) and depth:
+        if isinstance(value, dict) and depth:
             if not isinstance(old, dict):
                 old = into[key] = {}
             merge_usage(old, value, depth - 1)
