@@ -27,6 +27,7 @@ from typing import Any
 from gateway_proxies import LOAD_CORE, Proxy, litellm, nginx, origin, ours, pinned, portkey
 from pacing import machine, source
 
+LEAST_SHARE, MOST_P50_US, MOST_P99_US = 0.2, 100.0, 2_500.0  # of nginx; what is added
 MODEL = "claude-opus-4-20250514"
 SCRIPT = """
 wrk.method = "POST"
@@ -112,6 +113,35 @@ def all_of(names: Sequence[str], folder: Path, upstream: int) -> Iterator[list[P
         yield [each for each in found if each is not None]
 
 
+def compared(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each row beside that of nginx: its share of requests a core, how many times the CPU, what it adds to a request."""
+    by_name = {row["proxy"]: row for row in rows}
+    plain = by_name.get("nginx")
+    for row in rows if plain else ():
+        assert plain is not None
+        row["added_p50_us"] = round(row["p50_us"] - plain["p50_us"], 1)
+        row["added_p99_us"] = round(row["p99_us"] - plain["p99_us"], 1)
+        if row["cpu_us"]:
+            row["of_nginx"] = round(plain["cpu_us"] / row["cpu_us"], 4)
+            row["cpu_times"] = round(row["cpu_us"] / plain["cpu_us"], 2)
+            row["rps_of_nginx"] = round(row["rps"] / plain["rps"], 4)
+    return rows
+
+
+def is_reached(rows: list[dict[str, Any]]) -> bool:
+    """Whether the gateway does what it is to do in these rows."""
+    row = next((each for each in rows if each["proxy"] == "headway"), {})
+    match row.get("row"):
+        case "gateway, rate":
+            return row["of_nginx"] >= LEAST_SHARE and row["added_p99_us"] <= MOST_P99_US and not row["bad"]
+        case "gateway, latency":
+            return row["added_p50_us"] <= MOST_P50_US
+        case "gateway, bodies":
+            return row["of_nginx"] >= LEAST_SHARE
+        case _:
+            return True
+
+
 def measure(load: Load, rounds: int, seconds: float) -> Iterator[dict[str, Any]]:
     seen: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as place, origin() as upstream:
@@ -144,15 +174,18 @@ def main() -> int:
     parser.add_argument("--tree", action="store_true", help="measure the work tree as it is")
     parser.add_argument("--only", help="these proxies, by comma")
     given = parser.parse_args()
+    reached = True
     with source(tree=given.tree) as measured:
         for name in given.rows or LOADS:
             load = LOADS[name]
             if given.only:
                 load = Load(load.name, load.connections, load.size, tuple(given.only.split(",")), load.share)
-            for row in measure(load, given.rounds, given.seconds):
-                about = machine() | measured | {"load": round(os.getloadavg()[0], 2)}
+            rows = compared(list(measure(load, given.rounds, given.seconds)))
+            reached = is_reached(rows) and reached
+            about = machine() | measured | {"load": round(os.getloadavg()[0], 2)}
+            for row in rows:
                 print(json.dumps(row | about), flush=True)
-    return 0
+    return int(not reached)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The gateway with everything on, as a process of its own: keys, limits, a budget, the ledger, metrics, the admin API.
 
-    python benchmarks/gateway_serve.py URL FOLDER [--limits ...] [--log] [--bare]
+    python benchmarks/gateway_serve.py URL FOLDER [--limits ...] [--log] [--no-ledger] [--bare]
 
 FOLDER has `keys.json` and gets the ledger. Prints the port. Serves until standard input closes, and then prints what the
 process took. `--bare`: the same server and client and nothing between them.
@@ -86,7 +86,7 @@ async def run(given: argparse.Namespace) -> None:
             base_url=given.url,
             api_key="none",
             limits=given.limits,
-            ledger=str(folder / "ledger.sqlite3"),
+            ledger="none" if given.no_ledger else str(folder / "ledger.sqlite3"),
         )
         watching = Operations("json" if given.log else None, sys.stderr.buffer)
         engine = stack.enter_context(Engine(config, hooks=watching.hooks))
@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("folder")
     parser.add_argument("--limits", default=FAR)
     parser.add_argument("--log", action="store_true", help="a line of log for each request, too")
+    parser.add_argument("--no-ledger", action="store_true")
     parser.add_argument("--bare", action="store_true")
     given = parser.parse_args()
     with asyncio.Runner(loop_factory=new_loop) as runner:
