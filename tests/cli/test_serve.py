@@ -7,9 +7,11 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,23 @@ def test_a_limit_of_the_command_line_holds(serve: Callable[..., Served]) -> None
     statuses = [served.ask().status_code for _ in range(5)]
     assert statuses[0] == 200
     assert statuses[-1] == 429
+
+
+def test_its_ledger_is_the_one_of_the_command_line(serve: Callable[..., Served], tmp_path: Path) -> None:
+    named = tmp_path / "named.sqlite3"
+    served = serve("--open", "--ledger", str(named))
+    assert served.ask().status_code == 200
+    assert served.end() == 0
+    with closing(sqlite3.connect(named)) as db:
+        assert db.execute("SELECT count(*) FROM attempts").fetchone() == (1,)
+    assert not (tmp_path / "ledger.sqlite3").exists()
+
+
+def test_without_a_ledger_nothing_is_written(serve: Callable[..., Served], tmp_path: Path) -> None:
+    served = serve("--open", "--ledger", "none")
+    assert served.ask().status_code == 200
+    assert served.end() == 0
+    assert not list(tmp_path.glob("*.sqlite3"))
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,9 @@ def serve(
     concurrency: Annotated[
         int | None, typer.Option(help="At most so many calls in flight. Default: as the limits allow.", min=1)
     ] = None,
+    ledger: Annotated[
+        str | None, typer.Option(help="The ledger's file, or none. Default: the platform's data folder.")
+    ] = None,
     drain: Annotated[str, typer.Option(help="How long calls may take to end when it is stopped.")] = "30s",
     admin_port: Annotated[
         int | None,
@@ -113,6 +116,7 @@ def serve(
         tier=tier,
         max_wait=max_wait,
         concurrency=concurrency,
+        ledger=ledger,
     )
     watching = Watching(log, is_wanted=admin_port is not None)
     with contextlib.ExitStack() as stack:
