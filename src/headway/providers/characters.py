@@ -68,19 +68,19 @@ def _count(text: bytes) -> Characters:
     letters = len(text) - digits - spaces - lines - marks - beyond
     number = int.from_bytes(kinds, "little")
     again = number & number << 8  # the bits that a byte shares with the one before it
-    return Characters(
-        letters=letters,
-        upper=upper,
-        digits=digits,
-        lines=lines,
-        pairs=kinds.count(_SPACE + _SPACE) if again & _IS_SPACE else 0,
-        camel=(number << 7 & number & _IS_UPPER).bit_count() if upper else 0,
-        marks=marks,
-        accents=accents,
-        beyond=beyond,
-        words=letters - (again & _IS_LETTER).bit_count(),
-        numbers=digits - (again & _IS_DIGIT).bit_count() if digits else 0,
-        signs=marks - (again & _IS_MARK).bit_count() if marks else 0,
+    return Characters(  # by position, as it is built for every request
+        letters,
+        upper,
+        digits,
+        lines,
+        kinds.count(_SPACE + _SPACE) if again & _IS_SPACE else 0,
+        (number << 7 & number & _IS_UPPER).bit_count() if upper else 0,
+        marks,
+        accents,
+        beyond,
+        letters - (again & _IS_LETTER).bit_count(),
+        digits - (again & _IS_DIGIT).bit_count() if digits else 0,
+        marks - (again & _IS_MARK).bit_count() if marks else 0,
     )
 
 
