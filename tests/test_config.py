@@ -44,6 +44,13 @@ def write(folder: Path, text: str) -> Path:
     return file
 
 
+def key_file(folder: Path, content: str = "sk-of-the-file\n", mode: int = 0o600) -> Path:
+    file = folder / "api.key"
+    file.write_text(content)
+    file.chmod(mode)
+    return file
+
+
 def refused(folder: Path, text: str, **arguments: object) -> str:
     """What is said about a file, and what to do."""
     write(folder, text)
@@ -62,8 +69,11 @@ def test_the_environment_counts_and_arguments_come_before_it() -> None:
 
 
 def test_every_setting_can_stand_in_a_file(tmp_path: Path) -> None:
-    write(tmp_path, FULL)
+    write(tmp_path, 'api_key_file = "api.key"\n' + FULL)
+    key_file(tmp_path)
     assert load({}, folder=tmp_path) == Config(
+        api_key="sk-of-the-file",
+        api_key_file=str(tmp_path / "api.key"),
         base_url="http://127.0.0.1:1",
         api_version="2026-10-21",
         limits="requests=50/min,input_tokens=30000",
@@ -204,6 +214,70 @@ def test_a_key_that_cannot_be_sent_is_refused_without_being_shown(key: str) -> N
         load({"ANTHROPIC_API_KEY": key})
     assert "ANTHROPIC_API_KEY" in str(caught.value)
     assert "sk" not in str(caught.value) + caught.value.hint
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400])
+def test_a_key_may_be_in_a_file_of_its_own(tmp_path: Path, mode: int) -> None:
+    file = key_file(tmp_path, mode=mode)
+    config = load({"HEADWAY_API_KEY_FILE": str(file)})
+    assert config.headers()[0] == (b"x-api-key", b"sk-of-the-file")
+    assert config.sources["api_key"] == str(file)
+    assert "sk-of-the-file" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("variable", "credential"),
+    [
+        ("ANTHROPIC_API_KEY", (b"x-api-key", b"k")),
+        ("ANTHROPIC_AUTH_TOKEN", (b"authorization", b"Bearer k")),
+    ],
+)
+def test_a_key_in_the_environment_comes_before_that_file(
+    tmp_path: Path, variable: str, credential: tuple[bytes, bytes]
+) -> None:
+    config = load({"HEADWAY_API_KEY_FILE": str(tmp_path / "not there"), variable: "k"})
+    assert config.headers()[0] == credential
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601, 0o666])
+def test_a_file_with_a_key_that_others_may_read_or_change_is_refused(tmp_path: Path, mode: int) -> None:
+    file = key_file(tmp_path, mode=mode)
+    with pytest.raises(ConfigError, match="others than its owner may read it") as caught:
+        load({"HEADWAY_API_KEY_FILE": str(file)})
+    assert f"chmod 600 {file}" in caught.value.hint
+    assert "sk-of-the-file" not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "it is empty"),
+        (" \n", "it is empty"),
+        ("sk-secret two", "holds characters that no key has"),
+        ("sk-secret\nsk-secret", "holds characters that no key has"),
+        ("sk-sécret", "it holds no key"),
+        ("sk-secret" * 1000, "it holds no key"),
+    ],
+)
+def test_a_file_that_holds_no_key_is_refused_without_being_shown(
+    tmp_path: Path, content: str, says: str
+) -> None:
+    file = key_file(tmp_path, content)
+    with pytest.raises(ConfigError, match=says) as caught:
+        load({"HEADWAY_API_KEY_FILE": str(file)})
+    assert str(file) in str(caught.value)
+    assert "cret" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_key_file_that_cannot_be_read_says_where_it_was_named(tmp_path: Path) -> None:
+    said = refused(tmp_path, "api_key_file = 'nowhere'\n")
+    assert f"{tmp_path / 'headway.toml'}:1: api_key_file: {tmp_path / 'nowhere'}: cannot read it" in said
+
+
+def test_a_key_that_is_written_where_its_file_belongs_is_not_shown(tmp_path: Path) -> None:
+    said = refused(tmp_path, "api_key_file = 'sk-ant-very-secret'\n")
+    assert "cannot read it" in said
+    assert "very" not in said
 
 
 def test_keys_never_show() -> None:

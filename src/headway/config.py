@@ -1,7 +1,8 @@
 """Arguments, environment and headway.toml become one frozen `Config`; the first of them that has a value wins.
 
-What settings there are: `settings.table`. Which file counts: `settings.file`. Keys of the API come from the environment or
-as arguments, never out of a file: `ANTHROPIC_API_KEY`, or `ANTHROPIC_AUTH_TOKEN` (sent as Bearer).
+What settings there are: `settings.table`. Which file counts: `settings.file`. Keys of the API come from the environment,
+`ANTHROPIC_API_KEY` or `ANTHROPIC_AUTH_TOKEN` (sent as Bearer), or as arguments, else out of the file that `api_key_file`
+names, which nobody else may read; never out of headway.toml.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Config:
 
     api_key: str | None = field(default=None, repr=False)
     auth_token: str | None = field(default=None, repr=False)
+    api_key_file: str | None = None
     base_url: str = DEFAULT_BASE_URL
     api_version: str = API_VERSIONS[0]
     limits: str | None = None

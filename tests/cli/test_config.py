@@ -49,6 +49,24 @@ def test_a_file_without_fault_is_shown_as_a_table_with_where_each_value_comes_fr
     assert "hidden" not in result.output
 
 
+def test_a_key_in_a_file_of_its_own_is_looked_at_and_not_shown(headway: Command, tmp_path: Path) -> None:
+    file = tmp_path / "api.key"
+    file.write_text("sk-ant-hidden\n")
+    file.chmod(0o600)
+    result = headway("check", HEADWAY_API_KEY_FILE=str(file), columns=300)
+    assert result.exit_code == 0
+    assert row(result, "api_key") == ["set", str(file)]
+    assert "hidden" not in result.output
+    file.chmod(0o644)
+    result = headway("check", HEADWAY_API_KEY_FILE=str(file))
+    assert result.exit_code == 2
+    assert (
+        f"error: HEADWAY_API_KEY_FILE: api_key_file: {file}: others than its owner may read it"
+        in result.output
+    )
+    assert f"hint: chmod 600 {file}" in result.output
+
+
 def test_the_file_that_is_read_is_named_and_those_that_are_not(headway: Command, tmp_path: Path) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
@@ -171,7 +189,9 @@ def test_init_writes_a_file_that_sets_nothing_and_overwrites_none(headway: Comma
 def test_every_line_of_the_written_file_can_be_used_once_it_is_uncommented(headway: Command) -> None:
     lines = [line.removeprefix("# ") for line in template().splitlines()]
     meant = [line for line in lines if "=" in line or line.startswith("[")]
-    Path("headway.toml").write_text("\n".join(meant))
+    Path("api.key").write_text("sk-any")
+    Path("api.key").chmod(0o600)
+    Path("headway.toml").write_text("\n".join(meant).replace("/etc/headway/api.key", "api.key"))
     assert tomllib.loads("\n".join(meant)).keys() >= {"tier", "limits", "pools", "session"}
     result = headway("check")
     assert result.exit_code == 0, result.stdout

@@ -64,11 +64,11 @@ def serve(headway_emulator: Emulator, tmp_path: Path) -> Iterator[Callable[..., 
         "HEADWAY_KEYS": str(tmp_path / "keys.json"),
     }
 
-    def start(*arguments: str) -> Served:
+    def start(*arguments: str, **more: str) -> Served:
         command = [sys.executable, "-c", PROGRAM, "serve", "--port", "0", "--log", "none", *arguments]
         running.append(
             subprocess.Popen(
-                command, env=variables, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+                command, env=variables | more, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
             )
         )
         return Served(running[-1])
@@ -153,6 +153,16 @@ def test_its_ledger_is_the_one_of_the_command_line(serve: Callable[..., Served],
     with closing(sqlite3.connect(named)) as db:
         assert db.execute("SELECT count(*) FROM attempts").fetchone() == (1,)
     assert not (tmp_path / "ledger.sqlite3").exists()
+
+
+def test_the_key_of_the_api_may_be_in_a_file_that_nobody_else_may_read(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    file = tmp_path / "api.key"
+    file.write_text("sk-ant-of-the-file\n")
+    file.chmod(0o600)
+    served = serve("--open", ANTHROPIC_API_KEY="", HEADWAY_API_KEY_FILE=str(file))
+    assert served.ask().status_code == 200
 
 
 def test_without_a_ledger_nothing_is_written(serve: Callable[..., Served], tmp_path: Path) -> None:

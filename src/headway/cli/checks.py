@@ -25,6 +25,7 @@ from headway.config import Config
 from headway.errors import ConfigError, HeadwayError, LedgerError
 from headway.ledger.file import open_file
 from headway.ledger.sqlite import default_path
+from headway.settings.gather import SECRETS
 
 State = Literal["ok", "warning", "problem"]
 _PATIENCE_S = 5.0
@@ -62,11 +63,8 @@ def of_settings(folder: Path) -> Iterator[Check]:
 
 def of_key(config: Config) -> Iterator[Check]:
     """Whether there is a key, and nothing strange about it. It is never shown."""
-    name, key = (
-        ("ANTHROPIC_API_KEY", config.api_key)
-        if config.api_key
-        else ("ANTHROPIC_AUTH_TOKEN", config.auth_token)
-    )
+    name, key = ("api_key", config.api_key) if config.api_key else ("auth_token", config.auth_token)
+    name = config.sources.get(name, name)  # a variable, or the file that it is in
     if not key:
         yield Check("key", "problem", "no key of the API", "export ANTHROPIC_API_KEY=...")
     elif not key.isascii() or not key.isprintable() or any(letter in key for letter in " \"'"):
@@ -77,7 +75,7 @@ def of_key(config: Config) -> Iterator[Check]:
         hint = "It belongs to clients of a gateway; the gateway itself needs one of the API."
         yield Check("key", "warning", f"{name} is a virtual key of a gateway", hint)
     else:
-        yield Check("key", "ok", f"{name} is set")
+        yield Check("key", "ok", f"{name} is set" if name in SECRETS.values() else f"it is in {name}")
 
 
 def of_api(config: Config) -> Iterator[Check]:

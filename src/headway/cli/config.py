@@ -65,7 +65,8 @@ def template() -> str:
     """A headway.toml with every setting, commented out."""
     lines = [
         "# Settings of headway. Arguments come before the environment, the environment before this file.",
-        "# No keys here: ANTHROPIC_API_KEY belongs in the environment. Check with: headway config check",
+        "# No keys here: they belong in the environment (ANTHROPIC_API_KEY), or in a file of their own (api_key_file).",
+        "# Check with: headway config check",
         "",
     ]
     top = [setting for setting in SETTINGS if "." not in setting.key and setting.key != "limits"]

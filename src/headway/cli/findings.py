@@ -104,9 +104,9 @@ def _pools_of_nobody(settings: Config) -> Iterator[Problem]:
 
 
 def _rows(settings: Config) -> Iterator[Row]:
-    for name, variable in SECRETS.items():
+    for name in SECRETS:
         is_set = getattr(settings, name) is not None
-        yield Row(name, "set" if is_set else None, variable if is_set else "")
+        yield Row(name, "set" if is_set else None, settings.sources[name] if is_set else "")
     for setting in SETTINGS:
         owner = settings.session if setting.key.startswith("session.") else settings
         value = getattr(owner, setting.field)

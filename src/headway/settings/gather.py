@@ -12,12 +12,14 @@ from typing import Any
 from headway.errors import ConfigError
 from headway.settings.file import Written, read
 from headway.settings.kinds import LIMITED, read_value
+from headway.settings.secret import read_secret
 from headway.settings.table import SETTINGS, Setting
 
 SECRETS = {"api_key": "ANTHROPIC_API_KEY", "auth_token": "ANTHROPIC_AUTH_TOKEN"}
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 _KNOWN = (*_BY_KEY, "pools", "session")
+_PATHS = ("ledger", "api_key_file")  # in a file meant from where that is
 _SECRET_NAME = re.compile(r"key$|token$|secret|password|credential|authorization", re.IGNORECASE)
 _SECRET_VALUE = re.compile(r"sk-[\w-]+|(?<=//)[^/@]*@")
 _MOST_SHOWN = 80  # characters of a value
@@ -85,6 +87,18 @@ class Gathered:
             else:
                 self._wrong(f"argument {name}", "unknown setting", _near(name, known))
 
+    def read_key_file(self) -> None:
+        """The key out of the file that `api_key_file` names, if there is none from elsewhere."""
+        path = self.values.get("api_key_file")
+        if path is None or any(name in self.values for name in SECRETS):
+            return
+        shown = _SECRET_VALUE.sub("…", path)  # somebody may have written the key itself
+        try:
+            self._secret("api_key", read_secret(Path(path)), shown)
+        except ConfigError as error:
+            hint = error.hint or "It names a file that holds the key of the API and nothing else."
+            self._wrong(self.sources["api_key_file"], f"api_key_file: {shown}: {error}", hint)
+
     def _from_file(self, written: Written, keys: tuple[str, ...], value: Any) -> None:
         key, where = ".".join(keys), written.where(*keys)
         if key in _BY_KEY:
@@ -97,9 +111,7 @@ class Gathered:
             )
         else:
             self._wrong(where, f"unknown setting {key}", _near(key, _KNOWN))
-        if (
-            key == "ledger" and self.values.get(key, "none") != "none"
-        ):  # a path is meant from where it is written
+        if key in _PATHS and self.values.get(key, "none") != "none":
             self.values[key] = str(written.file.parent / self.values[key])
 
     def _pool(self, written: Written, pool: str, limits: Any) -> None:
@@ -160,6 +172,7 @@ def gather(
         gathered.read_file(read(file))
     gathered.read_environment(environment)
     gathered.read_arguments(arguments, flags=flags)
+    gathered.read_key_file()
     return gathered
 
 

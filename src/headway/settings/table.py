@@ -26,6 +26,13 @@ _FIELDS = {"max_cost": "max_cost_usd", "max_wait": "max_wait_s", "class": "class
 
 SETTINGS = (
     Setting("base_url", "ANTHROPIC_BASE_URL", "text", '"https://api.anthropic.com"', "where the API is"),
+    Setting(
+        "api_key_file",
+        "HEADWAY_API_KEY_FILE",
+        "path",
+        '"/etc/headway/api.key"',
+        "where the key is, if it is not in the environment; mode 600",
+    ),
     Setting("api_version", "HEADWAY_API_VERSION", "version", '"2023-06-01"', "the version of the API"),
     Setting("tier", "HEADWAY_TIER", "tier", '"tier-2"', "published limits to start from; unset: learnt"),
     Setting("limits", "HEADWAY_LIMITS", "limits", '"requests=50/min"', "limits to keep, as one text"),
