@@ -84,7 +84,7 @@ def hit(proxy: Proxy, load: Load, seconds: float, script: Path) -> dict[str, Any
     good = said["requests"] - said["bad"]
     return {
         "rps": said["requests"] / said["took_us"] * 1e6,
-        "cpu_us": cpu / said["requests"] * 1e6,
+        "cpu_us": cpu / max(1, said["requests"]) * 1e6,
         "busy": cpu / said["took_us"] * 1e6,
         "bad": said["requests"] - good,
         **{name: said[name] for name in ("p50_us", "p90_us", "p99_us", "max_us")},

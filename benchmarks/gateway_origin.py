@@ -1,8 +1,8 @@
 """A fast API behind the gateway: a bare asyncio protocol without limits, so that the proxy in front is what is measured.
 
 Whole replies come at once, or after `--delay`. A request with `"stream":true` gets `--events` events, one each
-`--every` seconds, from one timer for all streams. Each delta begins with the moment it was written, `@` and twenty digits
-of CLOCK_MONOTONIC nanoseconds, which a client on the same machine compares with its own.
+`--every` seconds, from one timer for all streams, whose tick is a millisecond. Each delta begins with the moment it was
+written, `@` and twenty digits of CLOCK_MONOTONIC nanoseconds, which a client on the same machine compares with its own.
 
     python benchmarks/gateway_origin.py [--events 1] [--every 0.02] [--delay 0]
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import heapq
 import json
 import re
 import sys
@@ -120,36 +119,38 @@ class Api(asyncio.Protocol):
 
 
 class Server:
-    """Has the streams, by when their next event is due."""
+    """Has the streams, in one list for each tick of the time from one event of a stream to the next."""
 
     def __init__(self, events: int, every_s: float, delay_s: float) -> None:
         self.reply = whole()
-        self.events, self.every_s, self.delay_s = events, every_s, delay_s
-        self.due: list[tuple[float, int, Api]] = []
-        self.serial = 0
+        self.events, self.delay_s = events, delay_s
+        self.wheel: list[list[Api]] = [[] for _ in range(max(1, round(every_s / TICK_S)))]
+        self.at = time.monotonic()
+        self.ticks = 0
 
     def begin(self, api: Api) -> None:
         api.transport.write(OPENING + chunk(START) + DELTA % time.monotonic_ns())
         api.left = self.events - 1
-        self._next(api, time.monotonic() + self.every_s)
+        self.wheel[(self.ticks - 1) % len(self.wheel)].append(api)
 
     def tick(self) -> None:
         """Write what is due."""
-        now, due = time.monotonic(), self.due
-        while due and due[0][0] <= now:
-            at, _, api = heapq.heappop(due)
-            if api.transport.is_closing():
-                continue
-            if api.left <= 0:
-                api.transport.write(END)
-                continue
-            api.transport.write(DELTA % time.monotonic_ns())
-            api.left -= 1
-            self._next(api, at + self.every_s)
+        while self.at <= time.monotonic():
+            slot = self.ticks % len(self.wheel)
+            self.wheel[slot] = [api for api in self.wheel[slot] if self._write(api)]
+            self.at += TICK_S
+            self.ticks += 1
 
-    def _next(self, api: Api, at: float) -> None:
-        self.serial += 1
-        heapq.heappush(self.due, (at, self.serial, api))
+    def _write(self, api: Api) -> bool:
+        """One event. False: it was the last, or the client is gone."""
+        if api.transport.is_closing():
+            return False
+        if api.left <= 0:
+            api.transport.write(END)
+            return False
+        api.transport.write(DELTA % time.monotonic_ns())
+        api.left -= 1
+        return True
 
 
 async def serve(server: Server) -> None:
@@ -159,7 +160,7 @@ async def serve(server: Server) -> None:
     gone = asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), gone.set)
     while not gone.is_set():
-        await asyncio.sleep(TICK_S if server.due else 0.005)
+        await asyncio.sleep(TICK_S)
         server.tick()
 
 

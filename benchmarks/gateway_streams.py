@@ -50,17 +50,27 @@ class Reader(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now, client = time.monotonic_ns(), self.client
-        for stamp in _STAMPS.findall(self.tail + data if self.tail else data):
-            if self.asked_at:
-                client.firsts.append(now - self.asked_at)
-                self.asked_at = 0
-            if client.is_counting:
-                client.late.append(now - int(stamp))
-        cut = data.rfind(b"@", -STAMP)
-        self.tail = data[cut:] if cut >= 0 and len(data) - cut < STAMP else b""
-        if b"\r\n0\r\n\r\n" in data:
+        if self.tail:
+            data, self.tail = self.tail + data, b""
+        at = data.find(b"@")
+        if at >= 0 and data.find(b"@", at + 1) < 0 and len(data) - at >= STAMP:  # nearly always
+            self.note(now, data[at + 1 : at + STAMP])
+        elif at >= 0:
+            for stamp in _STAMPS.findall(data):
+                self.note(now, stamp)
+            cut = data.rfind(b"@")
+            self.tail = data[cut:] if len(data) - cut < STAMP else b""
+        elif not client.is_counting and data.endswith(b"0\r\n\r\n"):
             self.is_done = True
-            self.transport.close()
+
+    def note(self, now: int, stamp: bytes) -> None:
+        """An event is here."""
+        client = self.client
+        if self.asked_at:
+            client.firsts.append(now - self.asked_at)
+            self.asked_at = 0
+        if client.is_counting:
+            client.late.append(now - int(stamp))
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.client.broken += not self.is_done and not self.client.is_over
