@@ -36,7 +36,7 @@ MODEL = "claude-opus-4-0"
 USAGE = Usage(input_tokens=300, output_tokens=200, model=MODEL)
 REPLY = Reply(200, {}, message={}, usage=USAGE, total_s=3.8)
 BUDGET = (Cap("b", Unit.USD, 10**18),)
-ENGINE_US, BUDGET_US, LIMITER_US, STORE_US = 60.0, 75.0, 30.0, 8.0  # what is to be reached
+ENGINE_US, BUDGET_US, LIMITER_US, STORE_US = 55.0, 70.0, 20.0, 6.0  # what is to be reached
 
 
 class Cycle:
