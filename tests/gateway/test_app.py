@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
+import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from gateway.conftest import Serve
 from gateway.serving import BODY, Serving, body, drain, error_of, header, post, status, talk
+from headway.gateway.bounds import Bounds
 from transport.provider import CLOSE, PATIENCE_S, Provider, Request, wait_until
 from transport.replies import chunk, error, http, stream_head
 
@@ -191,7 +196,144 @@ def test_a_whole_address_is_a_path(serving: Serving, provider: Provider) -> None
 
 def test_a_client_that_hangs_up_while_it_sends_is_forgotten(serving: Serving, provider: Provider) -> None:
     with socket.create_connection(("127.0.0.1", serving.port), timeout=PATIENCE_S) as connection:
-        connection.sendall(post(b"x" * 1_000_000, "/v1/files")[:500_000])
+        connection.sendall(post(b"x" * 1_000_000, "/v1/messages")[:500_000])
         wait_until(lambda: serving.gateway._held > 0)
     wait_until(lambda: serving.gateway._held == 0)
     assert provider.requests == []
+
+
+class Upload:
+    """An upload that has begun: `client` has sent its head and some of its body, `provider` reads nothing unless told."""
+
+    def __init__(self, serving: Serving, listening: socket.socket, head: bytes) -> None:
+        self.client = socket.create_connection(("127.0.0.1", serving.port), timeout=PATIENCE_S)
+        self.client.sendall(head)
+        self.provider, _ = listening.accept()
+        self.provider.settimeout(PATIENCE_S)
+        self.incoming = self.provider.makefile("rb")
+
+    def head(self) -> bytes:
+        """What the provider gets before the body."""
+        return b"".join(iter(self.incoming.readline, b"\r\n"))
+
+    def close(self) -> None:
+        for each in (self.incoming, self.client, self.provider):
+            each.close()
+
+
+@pytest.fixture
+def upload(start: Serve) -> Iterator[Callable[..., tuple[Serving, Upload]]]:
+    """Begin uploads, each through a gateway of its own to a provider that is a socket of the test."""
+    begun: list[Upload] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(PATIENCE_S)
+
+        def begin(head: bytes, **options: Any) -> tuple[Serving, Upload]:
+            serving = start(f"http://127.0.0.1:{listening.getsockname()[1]}", **options)
+            begun.append(Upload(serving, listening, head))
+            return serving, begun[-1]
+
+        yield begin
+        for each in begun:
+            each.close()
+
+
+Begin = Callable[..., tuple[Serving, Upload]]
+CHUNKED = (
+    b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+
+
+def test_an_upload_goes_on_as_it_comes_and_is_never_held(upload: Begin) -> None:
+    """40 MB, of a provider that reads nothing: beyond what kernels hold, the client must wait."""
+    file = bytes(range(256)) * (40 * 4096)
+    whole = post(file, "/v1/files")
+    head = whole[: len(whole) - len(file)]
+    serving, under_way = upload(head + file[:100_000])
+    under_way.client.setblocking(False)
+    sent, rests = 100_000, 0
+    pause = threading.Event()
+    while rests < 20:
+        try:
+            sent += under_way.client.send(file[sent : sent + 65536])
+            rests = 0
+        except BlockingIOError:
+            rests += 1
+            pause.wait(0.01)
+    assert sent < 20_000_000
+    assert serving.gateway._held == 0
+    [running] = serving.connections()
+    assert running._cycle is not None
+    assert running._cycle.held < 1_000_000
+
+    def go_on() -> None:
+        under_way.client.settimeout(PATIENCE_S)
+        under_way.client.sendall(file[sent:])
+
+    rest = threading.Thread(target=go_on)
+    rest.start()
+    assert f"\r\nContent-Length: {len(file)}\r\n".encode() in under_way.head()
+    assert under_way.incoming.read(len(file)) == file
+    rest.join(PATIENCE_S)
+    under_way.provider.sendall(http(b'{"id":"file_1"}'))
+    reply = drain(under_way.client)
+    assert (status(reply), body(reply)) == (200, b'{"id":"file_1"}')
+    assert [row["status"] for row in serving.rows()] == [200]
+
+
+def test_an_upload_without_a_length_goes_on_in_chunks(upload: Begin) -> None:
+    _, under_way = upload(CHUNKED + b"3\r\nabc\r\n")
+    assert b"\r\nTransfer-Encoding: chunked\r\n" in under_way.head()
+    assert under_way.incoming.read(8) == b"3\r\nabc\r\n"  # before the client has said more
+    under_way.client.sendall(b"2\r\nde\r\n0\r\n\r\n")
+    assert under_way.incoming.read(12) == b"2\r\nde\r\n0\r\n\r\n"
+    under_way.provider.sendall(http(b"{}"))
+    assert status(drain(under_way.client)) == 200
+
+
+def test_who_hangs_up_in_an_upload_ends_the_connection_to_the_provider(upload: Begin) -> None:
+    serving, under_way = upload(post(b"x" * 1_000_000, "/v1/files")[:300_000])
+    under_way.client.close()
+    under_way.head()
+    with suppress(ConnectionResetError):
+        while under_way.incoming.read(65536):
+            continue
+    [row] = serving.rows()
+    assert (row["outcome"], row["status"]) == ("failed", None)
+
+
+def test_an_upload_that_turns_out_too_large_is_broken_off(upload: Begin) -> None:
+    _, under_way = upload(CHUNKED + b"3\r\nabc\r\n", bounds=Bounds(other=10))
+    under_way.client.sendall(b"8\r\nabcdefgh\r\n")
+    assert status(drain(under_way.client)) == 413
+    under_way.head()
+    with suppress(ConnectionResetError):
+        assert b"abcdefgh" not in under_way.incoming.read()
+
+
+def test_a_provider_that_refuses_an_upload_before_its_end_is_heard(upload: Begin) -> None:
+    _, under_way = upload(CHUNKED + b"3\r\nabc\r\n")
+    under_way.head()
+    under_way.provider.sendall(http(b'{"type":"error"}', status=413))
+    pause = threading.Event()
+    under_way.client.setblocking(False)
+    with suppress(BrokenPipeError, ConnectionResetError):
+        while not pause.wait(0.005) and not select.select([under_way.client], [], [], 0)[0]:
+            under_way.client.sendall(b"1\r\nx\r\n")
+    under_way.client.settimeout(PATIENCE_S)
+    reply = drain(under_way.client)
+    assert status(reply) == 413
+    assert reply.endswith(b'{"type":"error"}')
+
+
+def test_an_upload_is_not_sent_again(upload: Begin) -> None:
+    serving, under_way = upload(CHUNKED + b"3\r\nabc\r\n")
+    under_way.head()
+    under_way.provider.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    under_way.incoming.close()
+    under_way.provider.close()
+    under_way.client.sendall(b"1\r\nx\r\n0\r\n\r\n")
+    reply = drain(under_way.client)
+    assert status(reply) == 502
+    assert error_of(reply)["headway"]["sent"] is True
+    assert [row["status"] for row in serving.rows()] == [None]

@@ -11,16 +11,15 @@ from collections.abc import Callable
 from typing import Any
 
 from headway.core.events import Event
-from headway.errors import ConnectionFailed, HeadwayError
+from headway.errors import HeadwayError
 from headway.gateway.bounds import Bounds
 from headway.gateway.budgets import Budgets
 from headway.gateway.calls import Calls
 from headway.gateway.head import Head, read_head
 from headway.gateway.keys import Key, Keys
-from headway.gateway.passing import Passing
+from headway.gateway.passing import Body, pass_on, too_large
 from headway.gateway.refusal import Answer, Denied, refusal
 from headway.gateway.rights import Waits, check_path, key_of, scope_of
-from headway.gateway.sending import raw, with_key
 from headway.gateway.standing import Standings, State
 from headway.gateway.wiring import Gone, Receive, Send, deliver
 from headway.runtime import Engine
@@ -91,74 +90,39 @@ class Gateway:
 
     async def _serve(self, head: Head, key: Key, receive: Receive, send: Send) -> bool:
         """Whether it was not refused here."""
-        identity = self.engine.provider.identify(head.path, {})
+        pool = self.engine.provider.identify(head.path, {}).pool
         scope = scope_of(head, key, self._waits)
-        if identity.pool is None:
-            check_path(key, head)
-        most = self.bounds.message if identity.pool not in (None, "anthropic/batches") else self.bounds.other
-        body = await self._read(head, receive, most)
-        try:
-            if identity.pool is None:
-                await self._pass(head, key, scope, body, send)
-                return True
-            return await self._calls.run(head, key, scope, body, send)
-        finally:
-            self._held -= len(body)
-
-    async def _read(self, head: Head, receive: Receive, most: int) -> bytes:
-        """The whole body. Raises Denied if it is too large, Gone if the client left."""
+        most = self.bounds.message if pool not in (None, "anthropic/batches") else self.bounds.other
         if head.length is not None and head.length > most:
-            raise _too_large(most)
+            raise too_large(most)
+        if pool is None:
+            check_path(key, head)
+            body = Body(receive, most)
+            await pass_on(self.engine, self._upstream, self._credentials, head, key, scope, body, send)
+            return True
+        whole = await self._read(receive, most)
+        try:
+            return await self._calls.run(head, key, scope, whole, send)
+        finally:
+            self._held -= len(whole)
+
+    async def _read(self, receive: Receive, most: int) -> bytes:
+        """The whole body. Raises Denied if it is too large, Gone if the client left."""
         parts: list[bytes] = []
         size = 0
         try:
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise Gone
-                part = message["body"]
+            async for part in Body(receive, most):
                 size += len(part)
                 self._held += len(part)
-                if size > most:
-                    raise _too_large(most)
                 if self._held > self.bounds.bodies:
                     raise Denied(
                         503, "overloaded_error", "The gateway holds as many bodies as it may. Try again."
                     )
                 parts.append(part)
-                if not message["more_body"]:
-                    return parts[0] if len(parts) == 1 else b"".join(parts)
+            return parts[0] if len(parts) == 1 else b"".join(parts)
         except BaseException:
             self._held -= size
             raise
-
-    async def _pass(self, head: Head, key: Key, scope: Any, body: bytes, send: Send) -> None:
-        """A call that draws on no limit goes straight through, and is recorded."""
-        passing = Passing(self.engine, head, key, scope)
-        headers = with_key(head.headers, self._credentials, has_version=head.has_version)
-        if head.coding:
-            headers.append((b"accept-encoding", head.coding))
-        try:
-            reply = await self._upstream.send(head.method, head.target, headers, body)
-        except BaseException as error:
-            passing.ended(None)
-            if not isinstance(error, ConnectionFailed):
-                raise
-            await deliver(refusal(error, call_id=passing.id), send)
-            return
-        passing.ended(reply.status, reply.headers.get("request-id"))
-        ours = [*raw(reply.headers), (b"headway-call-id", passing.id.encode())]
-        if (length := reply.headers.get("content-length")) is not None:
-            ours.append((b"content-length", length.encode("latin-1")))
-        try:
-            await send({"type": "http.response.start", "status": reply.status, "headers": ours})
-            async for chunk in reply:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-        except ConnectionFailed:
-            raise Gone from None
-        finally:
-            await reply.close()
 
 
 def _both(first: Callable[[Event], None] | None, second: Callable[[Event], None]) -> Callable[[Event], None]:
@@ -170,7 +134,3 @@ def _both(first: Callable[[Event], None] | None, second: Callable[[Event], None]
         second(news)
 
     return tell
-
-
-def _too_large(most: int) -> Denied:
-    return Denied(413, "request_too_large", f"The body of the request is larger than {most} bytes.")

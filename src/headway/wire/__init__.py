@@ -3,5 +3,6 @@
 from headway.wire.client import Client
 from headway.wire.exchange import Timeouts
 from headway.wire.reply import Reply
+from headway.wire.upload import Upload
 
-__all__ = ["Client", "Reply", "Timeouts"]
+__all__ = ["Client", "Reply", "Timeouts", "Upload"]

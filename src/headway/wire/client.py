@@ -19,6 +19,7 @@ from headway.wire.exchange import Exchange, Timeouts
 from headway.wire.pool import Pool
 from headway.wire.reply import Reply
 from headway.wire.request import Origin
+from headway.wire.upload import Upload
 
 _LIMITS = Timeouts()
 
@@ -57,13 +58,15 @@ class Client:
         return len(self._pool.idle)
 
     async def send(
-        self, method: str, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
+        self, method: str, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes | Upload
     ) -> Reply:
         """Send a request; return when the head of its reply is in. Host, Content-Length, Accept are added.
 
-        InputError: the request cannot be sent as it is. ConnectionFailed: no reply. Cancelling drops the socket.
+        An `Upload` is read no further once a reply has begun. InputError: the request cannot be sent as it is.
+        ConnectionFailed: no reply. Cancelling drops the socket.
         """
-        head = self._origin.head(method, path, headers, len(body))
+        length = body.length if isinstance(body, Upload) else len(body)
+        head = self._origin.head(method, path, headers, length)
         connection = await self._connection()
         exchange = Exchange(asyncio.get_running_loop(), self._limits.idle)
         try:

@@ -6,12 +6,14 @@ import asyncio
 import select
 import socket
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import cast
 
 from headway.errors import ConnectionFailed
 from headway.wire import failure
 from headway.wire.exchange import Exchange
 from headway.wire.incoming import Incoming, Malformed
+from headway.wire.upload import Upload
 
 ONE_WRITE = 64 * 1024  # bodies up to this leave together with the head
 SLICE = 256 * 1024  # bytes handed to the transport at a time
@@ -68,14 +70,18 @@ class Connection(asyncio.Protocol):
         """Whether there is a socket, closing or not."""
         return self._transport is not None
 
-    async def ask(self, head: bytes, body: bytes, exchange: Exchange, head_s: float, write_s: float) -> None:
+    async def ask(
+        self, head: bytes, body: bytes | Upload, exchange: Exchange, head_s: float, write_s: float
+    ) -> None:
         """Send a request and wait for the head of its reply. Raises ConnectionFailed."""
         transport = cast("asyncio.Transport", self._transport)
         self.exchange = exchange
         exchange.release = self.drop
         exchange.resume = self._resume
         self._incoming.expect(exchange, bodiless=head.startswith(b"HEAD "))
-        if len(body) <= ONE_WRITE:
+        if isinstance(body, Upload):
+            await self._pass_on(head, body, exchange, write_s)
+        elif len(body) <= ONE_WRITE:
             transport.write(head + body)
             exchange.sent = not transport.is_closing()  # asyncio: the kernel refused the very first byte
         else:
@@ -95,11 +101,28 @@ class Connection(asyncio.Protocol):
             if exchange.status or exchange.error is not None:
                 return
             transport.write(view[start : start + SLICE])
-            while self._full and not exchange.status and exchange.error is None:
-                await exchange.wait("the request to be accepted", write_s)
+            await self._taken(exchange, write_s)
         self._pouring = (
             self._full
-        )  # an early reply: what it will not read must not lie before the next request
+        )  # if a reply came early: what it will not read must not lie before the next
+
+    async def _pass_on(self, head: bytes, body: Upload, exchange: Exchange, write_s: float) -> None:
+        """Write a body as its pieces come. A reply before its end is seen with the next piece, and stops it."""
+        transport = cast("asyncio.Transport", self._transport)
+        self._pouring = exchange.sent = True
+        transport.write(head)
+        async with aclosing(body.framed()) as pieces:
+            async for piece in pieces:
+                if exchange.status or exchange.error is not None:
+                    return
+                transport.write(piece)
+                await self._taken(exchange, write_s)
+        self._pouring = self._full
+
+    async def _taken(self, exchange: Exchange, write_s: float) -> None:
+        """Wait until the peer takes more, or has said something."""
+        while self._full and not exchange.status and exchange.error is None:
+            await exchange.wait("the request to be accepted", write_s)
 
     def drop(self) -> None:
         """Give up on this socket, now. Nothing we close has anything left to say, so there is no goodbye."""

@@ -55,8 +55,10 @@ class Origin:
         self._host_line = f" HTTP/1.1\r\nHost: {authority}".encode("ascii")
         self._kinds: dict[bytes, bytes] = {}
 
-    def head(self, method: str, path: str, headers: Sequence[tuple[bytes, bytes]], length: int) -> bytes:
-        """The request line and the headers, with what HTTP needs added. `length` of the body in bytes."""
+    def head(
+        self, method: str, path: str, headers: Sequence[tuple[bytes, bytes]], length: int | None
+    ) -> bytes:
+        """The request line and the headers, with what HTTP needs added. `length` of the body in bytes, None: in chunks."""
         target = self._prefix + path
         if _TARGET.fullmatch(target) is None or not path.startswith("/"):
             raise InputError(
@@ -73,7 +75,9 @@ class Origin:
             lines.append(b"Accept: */*")
         if b"accept-encoding" not in kinds:
             lines.append(b"Accept-Encoding: identity")
-        if length or method in _BODY_EXPECTED:
+        if length is None:
+            lines.append(b"Transfer-Encoding: chunked")
+        elif length or method in _BODY_EXPECTED:
             lines.append(b"Content-Length: %d" % length)
         head = b"\r\n".join(lines) + b"\r\n\r\n"
         if (
