@@ -296,6 +296,17 @@ async def test_all_cancelled_at_once_leave_nothing_behind() -> None:
     nothing_is_left(engine, written)
 
 
+async def test_who_is_cancelled_already_and_need_not_wait_leaves_nothing_behind() -> None:
+    engine, written, sender = an_engine(), Written(), Sender()
+    driver = a_driver(engine, sender, written)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await driver.run(a_call())
+    assert scope.cancelled_caught
+    assert written.outcomes == ["cancelled"]
+    nothing_is_left(engine, written)
+
+
 async def test_a_sender_that_breaks_its_promise_and_raises_leaves_nothing_behind() -> None:
     class Broken:
         async def send(self, ticket: Ticket, watch: Watch) -> Reply:

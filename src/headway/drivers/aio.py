@@ -145,7 +145,8 @@ class AioDriver:
                 if slot.answer is None and slot.wake_at is not None and clock() >= slot.wake_at:
                     slot.wake_at = None
                     self._turnstile.ask(slot)
-            await anyio.lowlevel.checkpoint_if_cancelled()  # admitted and cancelled at once: nothing is sent
+            if slot.place is not None:  # it stood in line; admitted and cancelled at once: nothing is sent
+                await anyio.lowlevel.checkpoint_if_cancelled()
         except GeneratorExit:  # thrown away with its loop, by the collector: maybe inside our own lock
             self._turnstile.later(lambda: self._turnstile.leave(slot))
             raise
