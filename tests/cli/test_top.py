@@ -163,6 +163,13 @@ def test_a_pool_that_waits_for_one_in_flight_and_one_that_is_closed_say_so() -> 
     assert "closed for 12s: the provider is overloaded" in text
 
 
+def test_calls_that_their_keys_hold_back_are_said() -> None:
+    held = [{"key": "app", "tenant": "search", "waiting": 3, "longest_s": 1.0}]
+    assert "17 waiting 3 held by their keys" in " ".join(
+        drawn(state_of(gateway={"held_by_keys": held}), 100).split()
+    )
+
+
 def test_a_ledger_that_cannot_be_written_is_said() -> None:
     assert "ledger: the disk is full" in drawn(state_of(ledger_problem="the disk is full"), 80)
 

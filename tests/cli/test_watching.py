@@ -72,7 +72,7 @@ def test_the_admin_api_has_a_port_of_its_own_and_the_token_of_the_environment(tm
         assert admin is not None
         headers = {"authorization": f"Bearer {TOKEN}"}
         state = httpx2.get(f"{admin}/headway/v1/state", headers=headers).json()
-        assert state["gateway"] == {"served": 0, "refused": 0, "is_draining": False}
+        assert state["gateway"] == {"served": 0, "refused": 0, "is_draining": False, "held_by_keys": []}
         assert httpx2.get(f"{admin}/headway/v1/state").status_code == 401
         assert served.end() == 0
         assert TOKEN not in served.said()

@@ -109,7 +109,7 @@ def test_a_call_shows_in_the_state_and_in_the_ledger(watch: Watch) -> None:
     assert (tenant["tenant"], tenant["calls"], tenant["in_flight"]) == ("default", 1, 0)
     assert tenant["nanousd"] == state["spent_today_nanousd"] > 0
     assert (state["in_flight"], state["waiting"]) == (0, 0)
-    assert state["gateway"] == {"served": 1, "refused": 0, "is_draining": False}
+    assert state["gateway"] == {"served": 1, "refused": 0, "is_draining": False, "held_by_keys": []}
     assert state["pools"][0]["pool"] == "anthropic/opus-4"
     watched.serving.engine.flush()
     used = watched.get("/headway/v1/usage?by=tenant&since=1h")

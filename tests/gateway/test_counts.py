@@ -13,6 +13,8 @@ from headway.core.call import Call, Class, Estimate, Fault, Identity, Problem, U
 from headway.core.events import Admitted, Refused, Settled
 from headway.core.pool import WARMING
 from headway.gateway.counts import DAY_NS, OTHER, Counts, Spread, kind_of
+from headway.gateway.keys import Key
+from headway.gateway.lanes import bound_of
 
 OPUS = "claude-opus-4-8"
 
@@ -109,6 +111,10 @@ def test_a_refusal_is_counted_by_what_said_no(news: Refused, limit: str) -> None
     counts = Counts()
     tell(counts, news)
     assert counts.refusals == {("anthropic/opus-4", "standard", news.by, limit): 1}
+
+
+def test_the_bound_of_a_key_is_about_calls_in_flight_whatever_the_key_is_called() -> None:
+    assert kind_of(bound_of(Key("requests", "t", Class.STANDARD, most_in_flight=2))) == "in_flight"
 
 
 @given(st.text(max_size=60))

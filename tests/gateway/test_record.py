@@ -6,17 +6,21 @@ import asyncio
 import io
 import json
 import socket
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.serving import BODY, STREAM, Serving, post
+from gateway.serving import BODY, STREAM, Serving, post, status, talk
+from gateway.test_rights import write_keys
 from gateway.watched import Watch, Watched, watching
 from headway.gateway.logs import open_log
 from headway.gateway.record import CallLog
-from transport.provider import wait_until
+from transport.provider import PATIENCE_S, Provider, wait_until
 
 JSON = {"content-type": "application/json"}
 
@@ -83,8 +87,55 @@ def test_what_draws_on_no_limit_has_a_line_with_its_call(watch: Watch) -> None:
 def test_health_has_no_line(watch: Watch) -> None:
     watched = watch()
     assert watched.calls.get("/healthz").status_code == 200
-    watched.calls.get("/v1/models")
-    assert [line["path"] for line in watched.lines()] == ["/v1/models"]
+    watched.calls.get("/v1/models")  # on the same connection: whatever there is of the first is before it
+    assert line_of(watched)["path"] == "/v1/models"
+
+
+def test_the_key_and_its_tenant_are_in_the_line_also_of_what_is_refused(watch: Watch, tmp_path: Path) -> None:
+    path, secret = write_keys(tmp_path / "keys.json", "app", tenant="search", models=("claude-haiku-*",))
+    watched = watch(keyfile=path, is_open=False)
+    headers = {**JSON, "x-api-key": secret}
+    assert watched.calls.post("/v1/messages", content=BODY, headers=headers).status_code == 403
+    haiku = BODY.replace(b"claude-opus-4-8", b"claude-haiku-4-5")
+    assert watched.calls.post("/v1/messages", content=haiku, headers=headers).status_code == 200
+    assert watched.calls.get("/v1/models", headers=headers).status_code == 200
+    wait_until(lambda: len(watched.lines()) == 3)
+    assert [(line["key"], line["tenant"], line["status"]) for line in watched.lines()] == [
+        ("app", "search", 403),
+        ("app", "search", 200),
+        ("app", "search", 200),
+    ]
+    assert secret.encode() not in watched.log.getvalue()
+
+
+def test_what_a_call_waited_for_others_of_its_key_is_in_the_line(
+    watch: Watch, provider: Provider, tmp_path: Path
+) -> None:
+    path, secret = write_keys(tmp_path / "keys.json", "app", max_in_flight=1)
+    watched = watch(keyfile=path, is_open=False)
+    may_go, usual = threading.Event(), provider.answer
+
+    def answer(request: Any) -> Any:
+        assert may_go.wait(PATIENCE_S)
+        return usual(request)
+
+    provider.answer = answer
+    request = post(BODY, "/v1/messages", f"x-api-key: {secret}")
+    with ThreadPoolExecutor(2) as pool:
+        replies = [pool.submit(talk, watched.serving.port, request) for _ in range(2)]
+        wait_until(lambda: bool(watched.state()["gateway"]["held_by_keys"]) and len(provider.requests) == 1)
+        impatient = talk(
+            watched.serving.port, post(BODY, "/v1/messages", f"x-api-key: {secret}", "headway-max-wait: 0")
+        )
+        assert status(impatient) == 429
+        [refusal] = watched.state()["refusals"]
+        assert (refusal["tenant"], refusal["limit"]) == ("app", "1 calls at a time of the key 'app'")
+        may_go.set()
+        assert [status(reply.result()) for reply in replies] == [200, 200]
+    wait_until(lambda: len(watched.lines()) == 3)
+    refused, first, second = watched.lines()
+    assert (refused["key"], refused["outcome"], refused["limit"]) == ("app", "refused", refusal["limit"])
+    assert second["waited_ms"] > first["waited_ms"]
 
 
 def test_a_client_that_hangs_up_in_line_has_a_line_without_a_status(watch: Watch) -> None:

@@ -266,7 +266,7 @@ def test_a_key_with_a_bound_has_no_more_calls_at_a_time(
 
     def answer(request: Any) -> Any:
         nonlocal most
-        most = max(most, len(serving.gateway.state().calls))
+        most = max(most, sum(call.is_sent for call in serving.gateway.state().calls))
         assert open_.wait(PATIENCE_S)
         return usual(request)
 
@@ -274,12 +274,24 @@ def test_a_key_with_a_bound_has_no_more_calls_at_a_time(
     request = post(BODY, "/v1/messages", f"x-api-key: {secret}")
     with ThreadPoolExecutor(8) as pool:
         replies = [pool.submit(talk, serving.port, request) for _ in range(8)]
-        wait_until(lambda: len(serving.connections()) == 8 and len(provider.requests) == 2)
+        wait_until(lambda: len(serving.gateway.state().calls) == 8 and len(provider.requests) == 2)
+        [held] = serving.gateway.state().held
+        assert (held.key, held.tenant, held.waiting) == ("app", "app", 6)
         impatient = talk(
             serving.port, post(BODY, "/v1/messages", f"x-api-key: {secret}", "headway-max-wait: 0")
         )
         assert status(impatient) == 429
         assert error_of(impatient)["headway"]["limit"] == "2 calls at a time of the key 'app'"
+        assert error_of(impatient)["headway"]["held_by"] == [{"tenant": "app", "in_flight": 2, "waiting": 7}]
+        assert header(impatient, "headway-call-id")
         open_.set()
-        assert [status(reply.result()) for reply in replies] == [200] * 8
+        got = [reply.result() for reply in replies]
+    assert [status(reply) for reply in got] == [200] * 8
     assert most == 2
+    bounds = [header(reply, "headway-limit") for reply in got]
+    assert bounds.count("2 calls at a time of the key 'app'") == 6
+    assert all(
+        (int(header(reply, "headway-queued-ms") or 0) > 0) == (bound is not None)
+        for reply, bound in zip(got, bounds, strict=True)
+    )
+    assert serving.gateway.state().held == ()

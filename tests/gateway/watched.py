@@ -6,6 +6,8 @@ import asyncio
 import io
 import json
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -24,10 +26,19 @@ Watch = Callable[..., "Watched"]
 class Watched:
     """`calls` go to the gateway, `admin` to its admin API, with the token."""
 
-    def __init__(self, start: Callable[..., Serving], *, keys: Keys | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        start: Callable[..., Serving],
+        *,
+        keys: Keys | None = None,
+        keyfile: Path | None = None,
+        **options: Any,
+    ) -> None:
         self.log = io.BytesIO()
         self.operations = Operations("json", self.log)
-        self.serving = start(hooks=self.operations.hooks, around=self.operations.around, **options)
+        self.serving = start(
+            hooks=self.operations.hooks, around=self.operations.around, keys=keyfile, **options
+        )
         listener = listen("127.0.0.1", 0)
         self.url = url_of(listener)
         self._admin = self.operations.admin(
@@ -49,7 +60,12 @@ class Watched:
 
     def _gateway(self) -> dict[str, Any]:
         state = self.serving.gateway.state()
-        return {"served": state.served, "refused": state.refused, "is_draining": state.is_draining}
+        return {
+            "served": state.served,
+            "refused": state.refused,
+            "is_draining": state.is_draining,
+            "held_by_keys": [asdict(each) for each in state.held],
+        }
 
     def get(self, path: str) -> Any:
         """What the admin API answers; it must be good."""

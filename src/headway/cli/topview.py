@@ -76,11 +76,13 @@ def _head(state: State, note: str) -> Iterator[Text]:
         overflow="ellipsis",
     )
     waiting = state["waiting"]
+    held = sum(each["waiting"] for each in (state.get("gateway") or {}).get("held_by_keys", ()))
     yield Text.assemble(
         (f"{state['in_flight']:,}", "bold cyan"),
         " in flight   ",
         (f"{waiting:,}", "bold yellow" if waiting else "bold"),
         " waiting   ",
+        (f"{held:,} held by their keys   ", "yellow") if held else "",
         (dollars(state["spent_today_nanousd"]), "bold"),
         " today",
         no_wrap=True,

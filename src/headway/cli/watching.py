@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -142,4 +142,9 @@ def _open(host: str, port: int) -> Admin | None:
 
 def _shown(gateway: Gateway) -> dict[str, Any]:
     state = gateway.state()
-    return {"served": state.served, "refused": state.refused, "is_draining": state.is_draining}
+    return {
+        "served": state.served,
+        "refused": state.refused,
+        "is_draining": state.is_draining,
+        "held_by_keys": [asdict(each) for each in state.held],
+    }

@@ -12,6 +12,7 @@ from typing import Any
 
 from headway.core.events import Event
 from headway.errors import HeadwayError
+from headway.gateway import record
 from headway.gateway.bounds import Bounds
 from headway.gateway.budgets import Budgets
 from headway.gateway.calls import Calls
@@ -66,7 +67,7 @@ class Gateway:
     def state(self) -> State:
         """Who is in line and in flight, and what was done so far."""
         calls = tuple(self._standings.calls.values())
-        return State(calls, self._served, self._refused, self.is_draining)
+        return State(calls, self._served, self._refused, self.is_draining, self._standings.held())
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -76,6 +77,7 @@ class Gateway:
                 await deliver(self._health(head.path), send)
                 return
             key = key_of(head, self.keys, is_open=self._is_open)
+            record.presented(key)
             is_served = await self._serve(head, key, receive, send)
             self._served += is_served
             self._refused += not is_served

@@ -10,15 +10,16 @@ from msgspec import structs
 from headway.core.call import Call, Identity
 from headway.core.steps import Outcome
 from headway.drivers.aio import AioDriver
-from headway.errors import BudgetExceeded, ConnectionFailed, HeadwayError
+from headway.errors import BudgetExceeded, ConnectionFailed, HeadwayError, WouldWaitTooLong
 from headway.exchange.asked import call_of, draws_tokens
 from headway.exchange.scope import Scope
+from headway.gateway import record
 from headway.gateway.budgets import Budgets
 from headway.gateway.head import TRAILER, Head
 from headway.gateway.keys import Key
-from headway.gateway.lanes import Lanes
+from headway.gateway.lanes import Lanes, bound_of
 from headway.gateway.refusal import Answer, refusal
-from headway.gateway.rights import check_call
+from headway.gateway.rights import AT_ONCE_S, check_call
 from headway.gateway.sending import Sending, Streaming, with_key
 from headway.gateway.standing import Standing, Standings
 from headway.gateway.wiring import Gone, Send, deliver
@@ -57,34 +58,66 @@ class Calls:
         call = self._call(head, key, scope, request or {})
         check_call(key, head, call.identity.pool or "", request, body)
         del request  # of those who wait there may be thousands
-        await self._lanes.enter(key, self._patience(call))
+        standing = self._standings.calls[call.id] = _standing(call, key)
+        try:
+            if key.most_in_flight is None:
+                return await self._send(call, 0.0, head, standing, body, send)
+            waited_s = await self._enter(call, key, standing)
+            try:
+                return await self._send(_less(call, waited_s), waited_s, head, standing, body, send)
+            finally:
+                self._lanes.leave(key)
+        except WouldWaitTooLong as error:  # for others of its key: those in line have no error, but an outcome
+            self._engine.turnstile.refused(call, error)
+            holders = self._standings.holders(key=key.id)
+            await deliver(refusal(error, call_id=call.id, holders=holders), send)
+            return False
+        finally:
+            del self._standings.calls[call.id]
+
+    async def _enter(self, call: Call, key: Key, standing: Standing) -> float:
+        """Wait until the key has a place for one more call; for how long that was, seconds."""
+        if not self._lanes.is_full(key):
+            await self._lanes.enter(key, 0.0)
+            return 0.0
+        standing.limit, standing.is_held = bound_of(key), True
+        began = time.monotonic()
+        try:
+            await self._lanes.enter(key, self._patience(call))
+        finally:
+            standing.is_held = False
+            waited_s = time.monotonic() - began
+            record.held_back(waited_s)
+        return waited_s
+
+    async def _send(
+        self, call: Call, waited_s: float, head: Head, standing: Standing, body: bytes, send: Send
+    ) -> bool:
         engine = self._engine
         headers = with_key(head.headers, self._credentials, has_version=head.has_version)
         sending = Sending(engine, self._client, head.method, head.target, headers, body)
-        standing = self._standings.calls[call.id] = _standing(call, key)
+        sending.queued_s = waited_s
 
         def admitted() -> None:
             standing.is_sent = True
 
-        try:
-            driver = AioDriver(engine.turnstile, sending, provider=engine.provider.name, retry=engine.retry)
-            outcome = await driver.begin(call, admitted)
-            if sending.body is None:
-                answer = self._whole(call, outcome, sending, standing)
-                await deliver(self._here(answer, head) if standing.pool == _BATCHES else answer, send)
-            else:
-                trailer = head.ours.get(TRAILER, "0") == "1"
-                await _stream(sending.body, _told(call, sending, standing), standing, send, trailer=trailer)
-            return outcome is None or outcome.error is None
-        finally:
-            del self._standings.calls[call.id]
-            self._lanes.leave(key)
+        driver = AioDriver(engine.turnstile, sending, provider=engine.provider.name, retry=engine.retry)
+        outcome = await driver.begin(call, admitted)
+        if sending.body is None:
+            answer = self._whole(call, outcome, sending, standing)
+            await deliver(self._here(answer, head) if standing.pool == _BATCHES else answer, send)
+        else:
+            trailer = head.ours.get(TRAILER, "0") == "1"
+            await _stream(sending.body, _told(call, sending, standing), standing, send, trailer=trailer)
+        return outcome is None or outcome.error is None
 
     def _call(self, head: Head, key: Key, scope: Scope, request: dict[str, Any]) -> Call:
         call = call_of(head.path, request, scope, self._engine)
         identity = self._known(call.identity)
         caps, budgets = call.caps, self._budgets
-        if budgets is not None and caps:  # of a session, which is one of its tenant: others may have one of that name
+        if (
+            budgets is not None and caps
+        ):  # of a session, which is one of its tenant: others may have one of that name
             caps = tuple(budgets.asked(key, call.session, cap) for cap in caps)
         if budgets is not None and key.budgets and draws_tokens(identity):
             caps += budgets.caps(key, call.session, identity.model, call.job, time.time_ns())
@@ -112,7 +145,7 @@ class Calls:
         """The reply to a call that is over."""
         assert outcome is not None
         if outcome.error is not None:
-            holders = self._standings.holders(call.identity.pool or "")
+            holders = self._standings.holders(pool=call.identity.pool or "")
             clears_s = self._clears_s(call, outcome.error)
             return refusal(outcome.error, call_id=call.id, holders=holders, clears_s=clears_s)
         told = _told(call, sending, standing)
@@ -141,6 +174,13 @@ class Calls:
         found = [self._budgets.clears_ns(cap, now) for cap in call.caps if cap.name == error.budget]
         known = [at_ns for at_ns in found if at_ns is not None]
         return max((max(known) - now) / 1e9, 0.0) if known else None
+
+
+def _less(call: Call, waited_s: float) -> Call:
+    """The call with what is left of its patience."""
+    if not waited_s or call.max_wait_s is None:
+        return call
+    return structs.replace(call, max_wait_s=max(call.max_wait_s - waited_s, AT_ONCE_S))
 
 
 async def _stream(

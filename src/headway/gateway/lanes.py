@@ -16,12 +16,16 @@ class Lanes:
         self._taken: dict[str, int] = {}
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
+    def is_full(self, key: Key) -> bool:
+        """Whether who comes now must wait."""
+        return key.most_in_flight is not None and self._taken.get(key.id, 0) >= key.most_in_flight
+
     async def enter(self, key: Key, patience_s: float) -> None:
         """Wait for a place, seconds. Whoever has one ends it with `leave`. Raises WouldWaitTooLong."""
         most = key.most_in_flight
         if most is None:
             return
-        if self._taken.get(key.id, 0) < most:
+        if not self.is_full(key):
             self._taken[key.id] = self._taken.get(key.id, 0) + 1
             return
         place = asyncio.get_running_loop().create_future()
@@ -64,10 +68,15 @@ class Lanes:
                 del self._waiting[name]
 
 
+def bound_of(key: Key) -> str:
+    """What a call waits for that does not get in."""
+    return f"{key.most_in_flight} calls at a time of the key {key.id!r}"
+
+
 def _too_long(key: Key, most: int, waited_s: float) -> WouldWaitTooLong:
     return WouldWaitTooLong(
         f"waited {waited_s:,.1f} s for one of the {most} calls that the key {key.id!r} may have at a time",
-        limit=f"{most} calls at a time of the key {key.id!r}",
+        limit=bound_of(key),
         level=0.0,
         wait_s=float("inf"),
         hint="Let fewer calls run at a time, or allow the key more.",

@@ -14,6 +14,7 @@ from typing import Any
 
 from headway.core.call import Call, Usage
 from headway.core.events import Admitted, Refused, Settled
+from headway.gateway.keys import OPEN, Key
 from headway.gateway.wiring import App
 from headway.hooks import Hooks
 
@@ -23,11 +24,12 @@ _NOT_LOGGED = ("/healthz", "/readyz")  # asked every few seconds, and they say n
 class _Took:
     """What is known of one request so far. The engine tells of a call in the task that serves it."""
 
-    __slots__ = ("call", "call_id", "refused", "settled", "status", "waited_s")
+    __slots__ = ("call", "call_id", "key", "refused", "settled", "status", "waited_s")
 
     def __init__(self) -> None:
         self.status: int | None = None
         self.call_id = ""
+        self.key: Key | None = None
         self.call: Call | None = None
         self.waited_s = 0.0
         self.settled: list[Settled] = []
@@ -35,11 +37,17 @@ class _Took:
 
     def shown(self) -> dict[str, Any]:
         """What there is to say, in an order for eyes."""
-        call = self.call
+        call, key = self.call, self.key
+        shown: dict[str, Any] = {}
+        if call is not None or self.call_id:
+            shown["call"] = self.call_id if call is None else call.id
+        if whose := call or key:
+            shown["tenant"] = whose.tenant
+        if key is not None and key is not OPEN:
+            shown["key"] = key.id
         if call is None:
-            return {"call": self.call_id} if self.call_id else {}
-        shown: dict[str, Any] = {"call": call.id, "tenant": call.tenant, "class": call.class_.value}
-        shown["model"] = call.identity.model
+            return shown
+        shown |= {"class": call.class_.value, "model": call.identity.model}
         if self.settled:
             shown |= _taken(self.settled, self.waited_s)
         if self.refused is not None:
@@ -83,6 +91,20 @@ def _parts(usages: Sequence[Usage]) -> list[Usage]:
 
 
 _current: ContextVar[_Took | None] = ContextVar("headway_request", default=None)
+
+
+def presented(key: Key) -> None:
+    """The request that runs here was made with this key."""
+    took = _current.get()
+    if took is not None:
+        took.key = key
+
+
+def held_back(waited_s: float) -> None:
+    """Its call waited for others of its key before it stood in line, seconds."""
+    took = _current.get()
+    if took is not None:
+        took.waited_s += waited_s
 
 
 class CallLog:

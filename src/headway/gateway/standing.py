@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import msgspec
@@ -11,7 +12,8 @@ from headway.gateway.refusal import Holder
 
 
 class Standing(msgspec.Struct):
-    """One call that lives. `limit` is what it waited for (empty: nothing); `cost` nanodollars, None: not known."""
+    """One call that lives. `limit` is what it waited for (empty: nothing); `cost` nanodollars, None: not known. `is_held`:
+    it is not in line yet, as its key has as many calls as it may."""
 
     pool: str
     tenant: str
@@ -20,8 +22,19 @@ class Standing(msgspec.Struct):
     key: str
     began: float
     is_sent: bool = False
+    is_held: bool = False
     limit: str = ""
     cost: int | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Calls that wait until others of their key end; the first of them for `longest_s`."""
+
+    key: str
+    tenant: str
+    waiting: int
+    longest_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,7 @@ class State:
     served: int
     refused: int
     is_draining: bool
+    held: tuple[Held, ...] = ()
 
 
 class Standings:
@@ -54,11 +68,21 @@ class Standings:
             case _:
                 pass
 
-    def holders(self, pool: str, most: int = 3) -> tuple[Holder, ...]:
-        """Who has most calls in this pool."""
+    def held(self) -> tuple[Held, ...]:
+        """What the bounds of keys hold back, the largest number first."""
+        found: dict[tuple[str, str], list[float]] = {}
+        for call in tuple(self.calls.values()):
+            if call.is_held:
+                found.setdefault((call.key, call.tenant), []).append(call.began)
+        now = time.monotonic()
+        held = [Held(*who, len(since), now - min(since)) for who, since in found.items()]
+        return tuple(sorted(held, key=lambda each: (-each.waiting, each.key)))
+
+    def holders(self, *, pool: str = "", key: str = "", most: int = 3) -> tuple[Holder, ...]:
+        """Who has most calls in this pool, or by this key."""
         counts: dict[str, list[int]] = {}
         for call in tuple(self.calls.values()):
-            if call.pool == pool:
+            if (call.key == key) if key else (call.pool == pool):
                 counts.setdefault(call.tenant, [0, 0])[not call.is_sent] += 1
         ranked = sorted(counts.items(), key=lambda each: (-sum(each[1]), each[0]))
         return tuple(Holder(name, *numbers) for name, numbers in ranked[:most])
