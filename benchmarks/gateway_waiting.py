@@ -24,6 +24,7 @@ import uvloop
 from gateway_proxies import Proxy, nginx, origin, ours
 from gateway_streams import request_of
 from pacing import machine, source
+from soak import state_of
 
 from gateway import body_of
 
@@ -37,7 +38,7 @@ async def wait_in(proxy: Proxy, calls: int, seconds: float) -> dict[str, Any]:
     size = len(body_of(2_000)) + len('"stream":false,')
     head, _, body = plain.partition(b"\r\n\r\n")
     lines = [line for line in head.split(b"\r\n") if not line.startswith(b"content-length")]
-    lines += [b"content-length: %d" % size, b"headway-max-wait: 1h"]
+    lines += [b"content-length: %d" % size, b"headway-max-wait: 10000h"]
     request = b"\r\n".join(lines) + b"\r\n\r\n" + body
     before = proxy.memory_kb()
     open_: list[asyncio.StreamWriter] = []
@@ -48,6 +49,7 @@ async def wait_in(proxy: Proxy, calls: int, seconds: float) -> dict[str, Any]:
         if len(open_) % 50 == 0:
             await asyncio.sleep(0.02)
     await asyncio.sleep(2.0)
+    in_line = (await asyncio.to_thread(state_of, proxy))["waiting"] if proxy.admin else None
     memory, cpu, began = proxy.memory_kb(), proxy.cpu_s(), time.monotonic()
     await asyncio.sleep(seconds)
     cpu, took = proxy.cpu_s() - cpu, time.monotonic() - began
@@ -56,6 +58,7 @@ async def wait_in(proxy: Proxy, calls: int, seconds: float) -> dict[str, Any]:
         writer.transport.abort()
     await asyncio.sleep(2.0)
     return {
+        "in_line": in_line,
         "memory_kb_call": round((memory - before) / calls, 2),
         "before_mb": round(before / 1024, 1),
         "waiting_mb": round(memory / 1024, 1),
