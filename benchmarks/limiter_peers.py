@@ -106,17 +106,13 @@ class _Line:
         return Call(f"c{next(self._number)}", "/v1/messages", b"", Identity("p", "m"), Estimate(INPUT, MOST))
 
     def take(self) -> Any:
-        now = time.monotonic()
-        place = self._engine.join(self._call(), 1, now)
-        for went, ticket in self._engine.pump("p", now, 0).admitted:
-            if went is place:
-                return ticket
-        raise AssertionError("nothing should wait")
+        ticket = self._engine.enter(self._call(), 1, time.monotonic(), 0)
+        if ticket is None:
+            raise AssertionError("nothing should wait")
+        return ticket
 
     def give_back(self, ticket: Any) -> None:
-        now = time.monotonic()
-        self._engine.settle(ticket, _REPLY, _USAGE, False, now)
-        self._engine.pump("p", now, 0)
+        self._engine.settle(ticket, _REPLY, _USAGE, False, time.monotonic())
 
 
 def _around(take: Callable[[], Any], give_back: Callable[[Any], None]) -> Sync:
