@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headway.core.call import Call, Class, Estimate, Fault, Identity, Problem, Usage
@@ -15,6 +15,7 @@ from headway.core.pool import WARMING
 from headway.gateway.counts import DAY_NS, OTHER, Counts, Spread, kind_of
 from headway.gateway.keys import Key
 from headway.gateway.lanes import bound_of
+from headway.providers.catalog import Catalog
 
 OPUS = "claude-opus-4-8"
 
@@ -78,12 +79,17 @@ def test_an_attempt_without_a_price_is_counted_as_such() -> None:
 @given(
     st.lists(st.tuples(st.text(max_size=20), st.text(max_size=20), st.sampled_from(list(Class))), max_size=60)
 )
+@example([("CLAUDE.SONNET.3", "", Class.BULK), ("sonnet", "", Class.BULK)])
 def test_names_from_outside_make_a_bounded_number_of_series(said: list[tuple[str, str, Class]]) -> None:
     counts = Counts(tenants=3)
     for model, tenant, class_ in said:
         tell(counts, settled(call_of(model, tenant, known=False, class_=class_)))
     assert len({names.tenant for names in counts.rows}) <= 4
-    assert {names.model for names in counts.rows} <= {OTHER, ""}
+    assert {names.model for names in counts.rows} <= {
+        OTHER,
+        "",
+        *(facts.id for facts in Catalog.load().models),
+    }
     assert {names.pool for names in counts.rows} <= {OTHER}
     assert sum(row.attempts["ok"] for row in counts.rows.values()) == len(said)
 
