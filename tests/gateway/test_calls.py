@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import threading
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -598,6 +599,32 @@ def test_a_bomb_is_not_unpacked(serving: Serving, provider: Provider) -> None:
     bomb = gzip.compress(b" " * 200_000_000, compresslevel=9)
     provider.answer = lambda _: [http(bomb, content_encoding="gzip")]
     assert status(talk(serving.port, post())) == 502
+
+
+def test_a_bomb_in_a_stream_ends_it(serving: Serving, provider: Provider) -> None:
+    packing = zlib.compressobj(wbits=31)
+    content = packing.compress(b"".join(text_events()[:4])) + packing.flush(zlib.Z_SYNC_FLUSH)
+    bomb = packing.compress(b" " * 200_000_000) + packing.flush()
+    seen = threading.Event()
+
+    def answer(_: Request) -> Iterator[bytes]:
+        yield stream_head(content_encoding="gzip")
+        yield chunk(content)
+        assert seen.wait(PATIENCE_S)
+        yield chunk(bomb) + LAST_CHUNK
+
+    provider.answer = answer
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=PATIENCE_S) as connection:
+        connection.sendall(post(STREAM))
+        got = b""
+        while content not in got:
+            got += connection.recv(65536)
+        seen.set()
+        got += drain(connection)
+    assert status(got) == 200
+    assert not got.endswith(LAST_CHUNK)
+    assert len(provider.requests) == 1
+    assert [row["outcome"] for row in serving.rows()] == ["failed"]
 
 
 def test_a_connection_that_the_provider_closed_while_it_rested_costs_no_attempt(
