@@ -135,6 +135,10 @@ def test_a_second_signal_does_not_wait(serve: Callable[..., Served], headway_emu
         served.process.send_signal(signal.SIGINT)
         wait_until(lambda: _is_refused(served.url))
         assert served.process.poll() is None
+        assert served.process.stderr is not None
+        assert (
+            served.process.stderr.readline() == "1 call has 600 s to end; a second signal ends it at once\n"
+        )
         assert served.end(signal.SIGINT) == 0
 
 

@@ -64,7 +64,7 @@ def test_who_waits_too_long_is_told_for_what() -> None:
         await lanes.enter(bound, INFINITY)
         with pytest.raises(WouldWaitTooLong) as refused:
             await lanes.enter(bound, 0.0)
-        assert refused.value.limit == "1 calls at a time of the key 'a'"
+        assert refused.value.limit == "1 call at a time of the key 'a'"
         lanes.leave(bound)
         await lanes.enter(bound, 0.0)
 

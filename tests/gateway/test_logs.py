@@ -39,6 +39,12 @@ def test_text_has_the_same_for_eyes() -> None:
     assert "\x1b" not in line
 
 
+def test_text_for_eyes_keeps_the_order_in_which_things_were_said() -> None:
+    out = io.BytesIO()
+    open_log("console", out).info("call", method="POST", path="/v1/messages", call="a-1")
+    assert b"method=POST path=/v1/messages call=a-1" in out.getvalue()
+
+
 @pytest.mark.parametrize("style", ["json", "console"])
 def test_warnings_of_headway_come_the_same_way(style: str) -> None:
     out = io.BytesIO()

@@ -129,7 +129,7 @@ def test_what_a_call_waited_for_others_of_its_key_is_in_the_line(
         )
         assert status(impatient) == 429
         [refusal] = watched.state()["refusals"]
-        assert (refusal["tenant"], refusal["limit"]) == ("app", "1 calls at a time of the key 'app'")
+        assert (refusal["tenant"], refusal["limit"]) == ("app", "1 call at a time of the key 'app'")
         may_go.set()
         assert [status(reply.result()) for reply in replies] == [200, 200]
     wait_until(lambda: len(watched.lines()) == 3)

@@ -141,27 +141,35 @@ async def _serve(
 ) -> None:
     engine.meet(engine.config.base_url)
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    serving = asyncio.current_task()
-    assert serving is not None
-
-    def stop() -> None:
-        if stopped.is_set():
-            serving.cancel()
-        stopped.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, keys.reload)
     base_url = engine.config.base_url
     async with Client(base_url, limits=UPSTREAM, max_connections=MOST_UPSTREAM) as upstream:
         budgets = Budgets(engine)
         gateway = Gateway(engine, keys, upstream=upstream, is_open=is_open, bounds=bounds, budgets=budgets)
+        _hear(gateway, stopped)
         with contextlib.closing(budgets), contextlib.suppress(asyncio.CancelledError):
             budgets.warm(keys.all(), time.time_ns())
             async with watching.serving(engine, keys, budgets, gateway):
                 _announce(url_of(listener), engine.config, is_open=is_open)
                 await serve_on(gateway, listener, stopped, app=watching.around(gateway))
+
+
+def _hear(gateway: Gateway, stopped: asyncio.Event) -> None:
+    """SIGTERM and Ctrl-C set `stopped`, and the second of them cancels the task that serves; SIGHUP reads the keys again."""
+    loop, serving = asyncio.get_running_loop(), asyncio.current_task()
+    assert serving is not None
+
+    def stop() -> None:
+        if stopped.is_set():
+            serving.cancel()
+            return
+        stopped.set()
+        if calls := len(gateway.state().calls):
+            who = f"{calls:,} calls have" if calls > 1 else "1 call has"
+            sys.stderr.write(f"{who} {gateway.bounds.drain_s:g} s to end; a second signal ends it at once\n")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, gateway.keys.reload)
 
 
 def is_loopback(host: str) -> bool:

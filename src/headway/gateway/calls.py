@@ -67,7 +67,9 @@ class Calls:
                 return await self._send(_less(call, waited_s), waited_s, head, standing, body, send)
             finally:
                 self._lanes.leave(key)
-        except WouldWaitTooLong as error:  # for others of its key: those in line have no error, but an outcome
+        except (
+            WouldWaitTooLong
+        ) as error:  # for others of its key: those in line have no error, but an outcome
             self._engine.turnstile.refused(call, error)
             holders = self._standings.holders(key=key.id)
             await deliver(refusal(error, call_id=call.id, holders=holders), send)

@@ -201,7 +201,7 @@ def kind_of(what: str) -> str:
     """What a call waits for or was refused by, as one of few words."""
     if what in _REASONS:
         return _REASONS[what]
-    if what.startswith("a place among") or " calls at a time of the key " in what:
+    if what.startswith("a place among") or " at a time of the key " in what:
         return Unit.IN_FLIGHT.value
     plain = what.replace("_", " ")
     return next((unit.value for unit in Unit if unit.replace("_", " ") in plain), OTHER)

@@ -70,12 +70,13 @@ class Lanes:
 
 def bound_of(key: Key) -> str:
     """What a call waits for that does not get in."""
-    return f"{key.most_in_flight} calls at a time of the key {key.id!r}"
+    calls = "1 call" if key.most_in_flight == 1 else f"{key.most_in_flight} calls"
+    return f"{calls} at a time of the key {key.id!r}"
 
 
 def _too_long(key: Key, most: int, waited_s: float) -> WouldWaitTooLong:
     return WouldWaitTooLong(
-        f"waited {waited_s:,.1f} s for one of the {most} calls that the key {key.id!r} may have at a time",
+        f"waited {waited_s:,.1f} s: the key {key.id!r} may have {most} call{'s' * (most != 1)} at a time",
         limit=bound_of(key),
         level=0.0,
         wait_s=float("inf"),

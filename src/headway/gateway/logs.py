@@ -94,7 +94,7 @@ def _to_json(_: Any, __: str, line: MutableMapping[str, Any]) -> bytes:
 
 
 def _to_console(stream: BinaryIO) -> Processor:
-    draw = structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0)
+    draw = structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0, sort_keys=False)
 
     def render(logger: Any, name: str, line: MutableMapping[str, Any]) -> bytes:
         return draw(logger, name, line).encode("utf-8", "replace")
