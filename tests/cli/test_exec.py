@@ -52,7 +52,7 @@ def headway(variables: dict[str, str]) -> Run:
 def test_a_program_is_served_and_what_it_used_is_said(headway: Run, headway_emulator: Emulator) -> None:
     done = headway("--", sys.executable, "-c", ASK)
     assert (done.returncode, done.stdout) == (0, "5\n"), done.stderr
-    assert done.stderr.startswith("headway: 1 calls, 8 tokens in, 5 out, $0.000")
+    assert done.stderr.startswith("headway: 1 call, 8 tokens in, 5 out, $0.000")
     assert done.stderr.count("\n") == 1
     assert headway_emulator.stats()["completed"] == 1
 
@@ -93,7 +93,7 @@ def test_a_budget_holds_for_all_that_a_program_asks(headway: Run) -> None:
     done = headway("--max-cost", "0.0001usd", "--", sys.executable, "-c", ASK)
     assert done.returncode == 1
     assert "402" in done.stderr
-    assert "1 calls refused" in done.stderr
+    assert "1 call refused" in done.stderr
 
 
 def test_a_program_never_has_the_key_of_the_api(headway: Run) -> None:

@@ -199,16 +199,21 @@ def _cannot(why: str, code: int) -> int:
 
 def _say(totals: tuple[Total, ...], waits: _Waits) -> None:
     total = _sum(totals)
+    failed = total.attempts - total.calls
     tokens_in = total.input_tokens + total.cache_read_tokens + total.cache_write_tokens
     parts = [
-        f"headway: {total.calls:,} calls",
+        f"headway: {_counted(total.calls, 'call')}",
         f"{tokens_in:,} tokens in, {total.output_tokens:,} out",
         f"${total.nanousd / 1e9:,.6f}" + (" and calls of unknown price" if total.unpriced else ""),
         f"waited {waits.in_all_s:,.1f} s in all, {waits.longest_s:,.1f} s at most",
-        *([f"{total.attempts - total.calls:,} attempts failed"] if total.attempts > total.calls else []),
-        *([f"{waits.refused:,} calls refused"] if waits.refused else []),
+        *([f"{_counted(failed, 'attempt')} failed"] if failed > 0 else []),
+        *([f"{_counted(waits.refused, 'call')} refused"] if waits.refused else []),
     ]
     Console(stderr=True, highlight=False, soft_wrap=True).print(Text(", ".join(parts), style="dim"))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _sum(totals: tuple[Total, ...]) -> Total:
