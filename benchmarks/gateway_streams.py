@@ -31,7 +31,7 @@ from pacing import machine, source
 from gateway import all_of, body_of
 
 EVERY_S = 0.02
-START_S = 3.0  # in which all streams begin
+START_S = 8.0  # in which all streams begin
 _STAMPS = re.compile(rb"@(\d{%d})" % (STAMP - 1))
 
 
