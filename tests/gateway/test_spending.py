@@ -177,3 +177,13 @@ def test_a_budget_that_one_tenant_sets_on_a_session_is_no_business_of_another(
     said = ("headway-session: nightly", "headway-budget: 1 request")
     assert [status(ask(one.port, acme, *said)) for _ in range(2)] == [200, 402]
     assert [status(ask(one.port, bob, *said)) for _ in range(2)] == [200, 402]
+
+
+def test_a_budget_for_each_job_counts_the_calls_of_that_job_alone(
+    begin: Callable[..., Spending], key: Callable[..., str]
+) -> None:
+    secret = key("acme", "1 requests per job")
+    one = begin()
+    went = [status(ask(one.port, secret, f"headway-job: {job}")) for job in ("import", "import", "export")]
+    assert went == [200, 402, 200]
+    assert sorted(row["job"] for row in one.rows()) == ["export", "import"]

@@ -68,12 +68,18 @@ def test_what_draws_on_no_limit_is_recorded_with_its_scope(
 ) -> None:
     async def play() -> None:
         async with opened(flavour.sdk(provider.url, engine)) as sdk:
-            with headway.session("s", tenant="t"):
+            with headway.session("s", tenant="t", job="j"):
                 await done(sdk.models.retrieve(MODEL))
 
     flavour.run(play)
     (row,) = ours.rows()
-    assert (row["session"], row["tenant"], row["outcome"], row["pool"]) == ("s", "t", "ok", "")
+    assert (row["session"], row["tenant"], row["job"], row["outcome"], row["pool"]) == (
+        "s",
+        "t",
+        "j",
+        "ok",
+        "",
+    )
     assert row["label"].startswith("GET /v1/models/")
 
 

@@ -36,6 +36,7 @@ def call_of(path: str, request: dict[str, Any], scope: Scope, engine: Engine) ->
         tenant=scope.tenant or said.tenant or "default",
         class_=scope.class_ or (Class(said.class_) if said.class_ else Class.STANDARD),
         session=session,
+        job=scope.job,
         label=scope.label if scope.tags else "",
         deadline=scope.deadline,
         max_wait_s=config.max_wait_s if max_wait_s is None else max_wait_s,

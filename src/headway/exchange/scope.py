@@ -4,6 +4,7 @@
 |---|---|---|
 | `headway-session` | calls that belong together | a name |
 | `headway-tenant` | who they belong to | a name |
+| `headway-job` | the larger piece of work they are part of | a name |
 | `headway-class` | how urgent they are | `interactive`, `standard`, `bulk` |
 | `headway-deadline` | when they must have left the line, from now | `30s`, `10m` |
 | `headway-max-wait` | how long each may stand in line | `30s`, `10m` |
@@ -28,7 +29,7 @@ from headway.errors import InputError
 
 PREFIX = "headway-"
 _LONGEST = 200
-_HEADERS = ("session", "tenant", "class", "deadline", "max-wait", "budget", "tags")
+_HEADERS = ("session", "tenant", "job", "class", "deadline", "max-wait", "budget", "tags")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Scope:
 
     session: str = ""
     tenant: str = ""
+    job: str = ""
     class_: Class | None = None
     deadline: float | None = None
     max_wait_s: float | None = None
@@ -61,11 +63,12 @@ def current() -> Scope:
 class session:
     """Calls made inside this block belong together: `with headway.session("nightly", budget="2usd"):`.
 
-    `tenant` is who they belong to, `class_` how urgent they are ("interactive", "standard", "bulk"), `deadline` when the
-    last of them must have left the line (seconds or "10m" from entering, a timedelta, or a datetime with a time zone),
-    `max_wait` how long each may wait ("30s"), `budget` the most the session may use in all ("2usd", "500k tokens",
-    "100 requests"), `tags` anything for the ledger. An inner block adds to the outer one and wins where both speak; the
-    budgets of both hold. The budget belongs to the name: entering again goes on counting, in the same engine.
+    `tenant` is who they belong to, `job` the larger piece of work they are part of, `class_` how urgent they are
+    ("interactive", "standard", "bulk"), `deadline` when the last of them must have left the line (seconds or "10m" from
+    entering, a timedelta, or a datetime with a time zone), `max_wait` how long each may wait ("30s"), `budget` the most the
+    session may use in all ("2usd", "500k tokens", "100 requests"), `tags` anything for the ledger. An inner block adds to
+    the outer one and wins where both speak; the budgets of both hold. The budget belongs to the name: entering again goes
+    on counting, in the same engine.
 
     Works with `with` and `async with`, and may be entered again. It holds for the current thread or task and the tasks
     started in it; another thread needs its own block, or `extra_headers`. Raises InputError for what cannot be read.
@@ -76,6 +79,7 @@ class session:
         name: str,
         *,
         tenant: str | None = None,
+        job: str | None = None,
         class_: Class | str | None = None,
         deadline: float | str | timedelta | datetime | None = None,
         max_wait: float | str | timedelta | None = None,
@@ -85,6 +89,7 @@ class session:
         self._said = Scope(
             session=_name(name, "session"),
             tenant=_name(tenant, "tenant") if tenant is not None else "",
+            job=_name(job, "job") if job is not None else "",
             class_=_class(class_) if class_ is not None else None,
             max_wait_s=_seconds(max_wait, "max_wait") if max_wait is not None else None,
             caps=(parse_cap(budget, f"session {name}"),) if budget is not None else (),
@@ -123,6 +128,7 @@ def within(outer: Scope, inner: Scope) -> Scope:
     return Scope(
         session=inner.session or outer.session,
         tenant=inner.tenant or outer.tenant,
+        job=inner.job or outer.job,
         class_=inner.class_ or outer.class_,
         deadline=min(deadlines) if deadlines else None,
         max_wait_s=outer.max_wait_s if inner.max_wait_s is None else inner.max_wait_s,
@@ -140,6 +146,8 @@ def from_headers(headers: Mapping[str, str], outer: Scope) -> Scope:
                 said = replace(said, session=_name(value, header))
             case "tenant":
                 said = replace(said, tenant=_name(value, header))
+            case "job":
+                said = replace(said, job=_name(value, header))
             case "class":
                 said = replace(said, class_=_class(value))
             case "deadline":

@@ -122,7 +122,7 @@ class Passing:
                 tenant=key.tenant,
                 class_=scope.class_ or key.class_,
                 session=scope.session,
-                job="",
+                job=scope.job,
                 label=f"{place},{scope.label}" if scope.label else place,
                 estimated_input_tokens=0,
                 estimated_output_tokens=0,

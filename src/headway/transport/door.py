@@ -92,7 +92,7 @@ class Passing:
                 tenant=scope.tenant or "default",
                 class_=scope.class_ or Class.STANDARD,
                 session=scope.session,
-                job="",
+                job=scope.job,
                 label=f"{path[:200]},{scope.label}" if scope.label else path[:200],
                 estimated_input_tokens=0,
                 estimated_output_tokens=0,
