@@ -172,9 +172,9 @@ def from_headers(headers: Mapping[str, str], outer: Scope) -> Scope:
 
 
 def _unknown(header: str) -> InputError:
-    known = [f"{PREFIX}{name}" for name in _HEADERS]
-    near = get_close_matches(header, known, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
+    near = get_close_matches(header.removeprefix(PREFIX), _HEADERS, n=1)
+    known = ", ".join(f"{PREFIX}{name}" for name in _HEADERS)
+    hint = f"Did you mean {PREFIX}{near[0]}?" if near else f"Known: {known}."
     return InputError(f"unknown header {header!r}", hint=hint)
 
 
