@@ -100,7 +100,7 @@ class Gateway:
         if pool is None:
             check_path(key, head)
             body = Body(receive, most)
-            await pass_on(self.engine, self._upstream, self._credentials, head, key, scope, body, send)
+            await pass_on(self.engine, self._upstream, self._credentials, head, scope, body, send)
             return True
         whole = await self._read(receive, most)
         try:

@@ -76,7 +76,7 @@ class AsyncTransport(Door, httpx2.AsyncBaseTransport):
         except BaseException:
             passing.ended(None)
             raise
-        passing.ended(response)
+        passing.ended(response.status_code, response.headers.get("request-id"))
         return response
 
     async def aclose(self) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 import weakref
 from typing import Any
 
 import httpx2
 
-from headway.core.call import Class, Usage
-from headway.core.ports import Entry, OpenEntry
+from headway.exchange.passing import Passing
 from headway.runtime import Engine, shared
 from headway.transport.reply import is_own_timeout
 from headway.transport.request import Asked
@@ -62,60 +60,12 @@ class Door:
 
     def passing(self, asked: Asked, engine: Engine) -> Passing:
         """Note a call that draws on no limit."""
-        return Passing(asked, engine)
+        return Passing(engine, asked.request.method, asked.path, asked.scope, asked.identity.model)
 
     def __reduce__(self) -> Any:
         raise TypeError(
             "a headway transport holds connections and a shared engine, and cannot be pickled: make it in the process "
             "that uses it, with headway.client() or headway.async_client()"
-        )
-
-
-class Passing:
-    """The record of a call that draws on no limit."""
-
-    __slots__ = ("_began", "_engine", "_id")
-
-    def __init__(self, asked: Asked, engine: Engine) -> None:
-        request, scope = asked.request, asked.scope
-        self._engine, self._id, self._began = engine, engine.new_id(), time.monotonic()
-        path = f"{request.method} {asked.path}"
-        engine.ledger.open(
-            OpenEntry(
-                attempt_id=f"{self._id}-1",
-                call_id=self._id,
-                number=1,
-                at_ns=time.time_ns(),
-                provider=engine.provider.name,
-                pool="",
-                model=asked.identity.model,
-                tenant=scope.tenant or "default",
-                class_=scope.class_ or Class.STANDARD,
-                session=scope.session,
-                job=scope.job,
-                label=f"{path[:200]},{scope.label}" if scope.label else path[:200],
-                estimated_input_tokens=0,
-                estimated_output_tokens=0,
-                queued_ms=0.0,
-                stream=False,
-            )
-        )
-
-    def ended(self, response: httpx2.Response | None) -> None:
-        """The head of the reply is there; None: it never came."""
-        status = None if response is None else response.status_code
-        self._engine.ledger.close(
-            Entry(
-                attempt_id=f"{self._id}-1",
-                outcome="ok" if status is not None and status < 400 else "failed",
-                status=status,
-                error_type="",
-                request_id=None if response is None else response.headers.get("request-id"),
-                usage=Usage(),
-                estimated=False,
-                first_token_ms=None,
-                total_ms=(time.monotonic() - self._began) * 1000.0,
-            )
         )
 
 

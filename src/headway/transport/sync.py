@@ -76,7 +76,7 @@ class Transport(Door, httpx2.BaseTransport):
         except BaseException:
             passing.ended(None)
             raise
-        passing.ended(response)
+        passing.ended(response.status_code, response.headers.get("request-id"))
         return response
 
     def close(self) -> None:
