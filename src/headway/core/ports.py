@@ -46,7 +46,12 @@ class Ledger(Protocol):
 
 
 class OpenEntry(Struct, frozen=True):
-    """An attempt about to be sent. `at_ns` is wall time, nanoseconds since 1970 UTC. No prompt, no key."""
+    """An attempt about to be sent. `at_ns` is wall time, nanoseconds since 1970 UTC. No prompt, no key.
+
+    `waited_for` is the limit or budget it waited for last ("": it did not wait), `max_output_tokens` the request's own
+    ceiling (0: not known), `cacheable_tokens` what lies before its last cache breakpoint, by estimate. `fingerprint`
+    tells which beginnings requests have in common: keyed hashes, see `core.fingerprint`.
+    """
 
     attempt_id: str
     call_id: str
@@ -64,12 +69,17 @@ class OpenEntry(Struct, frozen=True):
     estimated_output_tokens: int
     queued_ms: float
     stream: bool
+    waited_for: str = ""
+    max_output_tokens: int = 0
+    cacheable_tokens: int = 0
+    fingerprint: bytes = b""
 
 
 class Entry(Struct, frozen=True):
     """How an attempt ended. `usage` is the provider's own; `estimated` says that it is ours instead.
 
     `outcome` is "ok", one of `core.call.Fault`, or "cancelled". Times are milliseconds from sending; None: never came.
+    `stop_reason` is the provider's word for why the reply ended ("": not known).
     """
 
     attempt_id: str
@@ -81,6 +91,7 @@ class Entry(Struct, frozen=True):
     estimated: bool
     first_token_ms: float | None
     total_ms: float
+    stop_reason: str = ""
 
 
 class Store(Protocol):

@@ -22,9 +22,9 @@ Row = tuple[Any, ...]
 # The columns in the order of the rows made here: texts first, for they are looked at together.
 SETTLED = """
     attempt_id call_id provider pool model_asked model_served tenant class session job label outcome error_type request_id
-    price_variant usage_json number at_ns status stream queued_ms first_token_ms total_ms
+    price_variant waited_for stop_reason usage_json number at_ns status stream queued_ms first_token_ms total_ms
     estimated_input_tokens estimated_output_tokens input_tokens cache_read_tokens cache_write_5m_tokens cache_write_1h_tokens
-    output_tokens thinking_tokens web_searches cost_nanousd estimated"""
+    output_tokens thinking_tokens web_searches cost_nanousd estimated max_output_tokens cacheable_tokens fingerprint"""
 OPEN = """
     attempt_id call_id provider pool model tenant class session job label number at_ns
     estimated_input_tokens estimated_output_tokens queued_ms stream owner_pid owner_boot owner_start"""
@@ -67,7 +67,7 @@ def settled_row(opened: OpenEntry, entry: Entry, prices: Prices, now_ns: int) ->
         counts = tuple(_whole(count, _MOST_TOKENS) for count in counts)
     names = _names(opened)
     ended = (usage.model or opened.model, entry.outcome, entry.error_type, entry.request_id, cost.variant)
-    texts = _texts(names + ended)
+    texts = _texts(names + ended + (opened.waited_for, entry.stop_reason))
     return (
         *texts[:5],
         texts[10],
@@ -86,6 +86,9 @@ def settled_row(opened: OpenEntry, entry: Entry, prices: Prices, now_ns: int) ->
         *counts,
         None if cost.nanousd is None else _whole(cost.nanousd, _MOST_NANOUSD),
         int(entry.estimated or not sane),
+        _whole(opened.max_output_tokens, _MOST_TOKENS),
+        _whole(opened.cacheable_tokens, _MOST_TOKENS),
+        opened.fingerprint or None,
     )
 
 

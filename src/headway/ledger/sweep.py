@@ -69,7 +69,9 @@ def _bury(db: sqlite3.Connection, owner: Owner, now_ns: int, prices: Prices) -> 
 
 
 def _entry(row: tuple[object, ...]) -> OpenEntry:
-    fields = dict(zip(OpenEntry.__struct_fields__, row, strict=True))
+    fields = dict(
+        zip(OpenEntry.__struct_fields__, row, strict=False)
+    )  # what is not on file while open has defaults
     fields["class_"] = _class(str(fields["class_"]))
     fields["stream"] = bool(fields["stream"])
     return OpenEntry(**fields)  # type: ignore[arg-type]  # the columns are in the order of the fields, as we wrote them
