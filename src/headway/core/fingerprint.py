@@ -12,18 +12,18 @@ from struct import Struct as Layout
 from typing import NamedTuple
 
 PARTS = ("tools", "system", "messages")
-_CUT = Layout("<QIHBB")  # name, bytes before it, index, part, whether a breakpoint is here: 16 bytes
+_CUT = Layout("<QIHBB")  # name, bytes before it, place, part, whether a breakpoint is here: 16 bytes
 
 
 class Cut(NamedTuple):
-    """The end of a block: `part` is one of `PARTS`, `index` its number there, `size` the bytes of JSON up to its end.
+    """The end of a block: `part` is one of `PARTS`, `place` its number there, `size` the bytes of JSON up to its end.
 
     `marked`: a cache breakpoint is here.
     """
 
     name: int
     size: int
-    index: int
+    place: int
     part: str
     marked: bool
 
@@ -32,7 +32,7 @@ def pack(cuts: Iterable[Cut]) -> bytes:
     """As it is kept in the ledger: 16 bytes a cut, in the order of the request."""
     return b"".join(
         _CUT.pack(
-            cut.name, min(cut.size, 2**32 - 1), min(cut.index, 2**16 - 1), PARTS.index(cut.part), cut.marked
+            cut.name, min(cut.size, 2**32 - 1), min(cut.place, 2**16 - 1), PARTS.index(cut.part), cut.marked
         )
         for cut in cuts
     )
@@ -43,6 +43,6 @@ def unpack(fingerprint: bytes) -> list[Cut]:
     if len(fingerprint) % _CUT.size:
         return []
     return [
-        Cut(name, size, index, PARTS[part] if part < len(PARTS) else PARTS[-1], bool(marked))
-        for name, size, index, part, marked in _CUT.iter_unpack(fingerprint)
+        Cut(name, size, place, PARTS[part] if part < len(PARTS) else PARTS[-1], bool(marked))
+        for name, size, place, part, marked in _CUT.iter_unpack(fingerprint)
     ]
