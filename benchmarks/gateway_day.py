@@ -163,7 +163,7 @@ def _turn(name: str, number: int, row: dict[str, Any], start: float, team: str) 
         total_s=max(row["api_time_s"] or 1.0, 0.5),
         stop=row["stop"] or "",
         thought_s=max(row["think_time_s"] or 0.0, 0.0),
-        cacheable=total - fresh,
+        cache=(total - fresh, f"{team}", f"{name}/{number - 1}", f"{name}/{number}", cached),
     )
 
 
@@ -176,15 +176,24 @@ def _asked(
     total_s: float,
     stop: str = "end_turn",
     thought_s: float | None = None,
-    cacheable: int = 0,
+    cache: tuple[int, str, str, str, int] | None = None,
     **who: Any,
 ) -> Asked:
+    """`cache`: tokens up to the last breakpoint, names of what is shared, was written before, is written now; tokens read."""
     facts = Catalog.load().model(model)
     assert facts is not None
     total = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_5m_tokens
-    estimate = Estimate(
-        float(total), facts.max_output_tokens, cacheable_tokens=float(max(cacheable, 0)), error=0.08
-    )
+    off = 1.0 + 0.08 * (int.from_bytes(blake2b(name.encode(), digest_size=2).digest()) / 32768.0 - 1.0)
+    estimate = Estimate(total * off, facts.max_output_tokens, error=0.08)
+    if cache is not None:
+        cacheable, shared, before, now, read = cache
+        estimate = msgspec.structs.replace(
+            estimate,
+            cacheable_tokens=max(cacheable, 0) * off,
+            prefix=shared,
+            written=(now,),
+            readable=((before, read * off), (shared, min(SYSTEM_TOKENS, total) * off)),
+        )
     call = Call(name, "/v1/messages", b"", Identity(facts.pool, model), estimate, stream=True, **who)
     return Asked(at, call, usage, total_s, stop, thought_s)
 
