@@ -51,6 +51,7 @@ class Estimate(Struct, frozen=True):
     last cache breakpoint (0: none), `prefix` identifies that part (equal prefixes can share a cache entry).
     `written` names the entries that its breakpoints write, `readable` those it would read, the longest first, with their
     tokens. `max_output_tokens` is the request's own ceiling. `error` is the relative standard deviation of `input_tokens`.
+    `fingerprint` tells which beginnings requests have in common, see `core.fingerprint` (empty: none was made).
     """
 
     input_tokens: float
@@ -60,6 +61,7 @@ class Estimate(Struct, frozen=True):
     error: float = 0.1
     written: tuple[str, ...] = ()
     readable: tuple[tuple[str, float], ...] = ()
+    fingerprint: bytes = b""
 
 
 class Usage(Struct, frozen=True):

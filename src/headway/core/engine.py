@@ -11,25 +11,22 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from headway.core.books import Books, over
+from headway.core.books import Books
 from headway.core.bucket import Lesson
 from headway.core.budget import Budget
-from headway.core.call import Call, Cap, Fault, Reading, Unit, Usage
+from headway.core.call import Call, Fault, Reading, Unit, Usage
 from headway.core.ceiling import Ceiling
 from headway.core.events import BudgetLow, LimitLearnt
-from headway.core.forecast import Forecast
+from headway.core.gate import Gate
 from headway.core.limit import Limit
 from headway.core.line import Place, place_of
-from headway.core.needs import Needs, needs_of
-from headway.core.pool import Pool, held_by
+from headway.core.pool import WARMING, Pool, held_by
 from headway.core.ports import Level, Store
-from headway.core.prefix import Prefixes
 from headway.core.refusal import INFINITY, limit_behind, too_long
-from headway.core.retry import RetryBudget
-from headway.core.running import LOOK_FIRST, PROGRESS_TOKENS, Running, used_by
+from headway.core.running import PROGRESS_TOKENS, Running, used_by
 from headway.core.steps import Reply, Ticket
 from headway.core.totals import Total
-from headway.errors import BudgetExceeded, HeadwayError
+from headway.errors import HeadwayError
 
 NEWS_KEPT = 1000  # notices that nobody has fetched
 
@@ -70,17 +67,15 @@ class Engine:
     ) -> None:
         self.store = store
         self.budget = budget
-        self.forecast = Forecast()
-        self.prefixes = Prefixes()
-        self.retries = RetryBudget()
+        self.books = Books(budget, price, cost, expect)
+        gate = self._gate = Gate(store, self.books, budget, most_in_flight, cache_is_free)
+        self.forecast, self.prefixes, self.retries = gate.forecast, gate.prefixes, gate.retries
+        self._running = gate.running
         self.pools: dict[str, Pool] = {}
         self._limits = limits
         self._assumed = assumed
         self.lessons = lessons
         self._most = most_in_flight
-        self.books = Books(budget, price, cost, expect)
-        self._cache_is_free = cache_is_free
-        self._running: dict[str, Running] = {}
         self.notices: list[LimitLearnt | BudgetLow] = []
 
     @property
@@ -128,7 +123,7 @@ class Engine:
         place = place_of(call, number, now)
         if place.give_up_at is not None and place.give_up_at < now:
             return None
-        went = self._admit(pool, place, now, at_ns, stands=False)
+        went = self._gate.admit(pool, place, now, at_ns, stands=False)
         if not isinstance(went, Running):
             return None
         pool.serve(went.charged, place)
@@ -182,7 +177,7 @@ class Engine:
         while (place := line.front()) is not None:
             if place.call.estimate.prefix and self._set_aside(pool, place, now):
                 continue
-            went = self._admit(pool, place, now, at_ns)
+            went = self._gate.admit(pool, place, now, at_ns)
             if isinstance(went, Running):
                 pool.serve(went.charged)
                 admitted.append((place, went.ticket))
@@ -202,6 +197,7 @@ class Engine:
         until = self.prefixes.held_until(place.call.estimate, now)
         if until is None or (place.give_up_at is not None and place.give_up_at <= now):
             return False
+        place.waited_for = WARMING
         pool.line.set_aside(place, place.call.estimate.prefix, until)
         return True
 
@@ -216,7 +212,7 @@ class Engine:
             call = place.call
             error: HeadwayError | None = None
             if call.caps and self.books.is_hopeless(call):
-                error = self.books.caps.refusal(call, self.books.expected(call, self._needs(call, now)))
+                error = self.books.caps.refusal(call, self.books.expected(call, self._gate.needs(call, now)))
             if error is None and place.give_up_at is not None:
                 wait_s = pool.least_wait(place, now)
                 if now + wait_s > place.give_up_at:
@@ -292,7 +288,7 @@ class Engine:
         else:
             used = used_by(
                 usage,
-                cache_is_free=not usage.cache_read_tokens or self._cache_is_free(call.identity.model),
+                cache_is_free=not usage.cache_read_tokens or self._gate.cache_is_free(call.identity.model),
                 requests=1.0 if reply.sent else 0.0,
             )
             self.store.give_back(ticket.id, used, now)
@@ -327,69 +323,6 @@ class Engine:
         if len(self.notices) >= NEWS_KEPT:
             del self.notices[0]
         self.notices.append(news)
-
-    def _admit(
-        self, pool: Pool, place: Place, now: float, at_ns: int, *, stands: bool = True
-    ) -> Running | tuple[HeadwayError | None, float]:
-        """It goes; or why not: an error that is final, or the seconds to wait. `stands`: in line, where it can wait."""
-        call = place.call
-        if self._most is not None and len(self._running) >= self._most:
-            return pool.wait(place, f"a place among {self._most} calls in flight", INFINITY, 0.0, now)
-        closed_for, wait_s = pool.closed_for(now)
-        if closed_for:
-            return pool.wait(place, closed_for, wait_s, 0.0, now)
-        needs = self._needs(call, now)
-        worst = self.books.worst(call, needs)
-        if self.budget is not None and not self.budget.fits(worst):
-            if self.budget.is_over(worst):
-                return over(self.budget, worst), 0.0
-            return pool.wait(place, "the budget", INFINITY, 0.0, now)
-        take = self.books.expected(call, needs) if call.caps else None
-        if take is not None:
-            may_wait = stands and (place.give_up_at is None or place.give_up_at > now)
-            match self.books.caps.decide(call, take, may_wait=may_wait):
-                case BudgetExceeded() as error:
-                    return error, 0.0
-                case Cap(name):
-                    return pool.wait_for_budget(place, name, now)
-        ticket_id = f"{call.id}-{place.number}"
-        short = self.store.take(ticket_id, pool.name, needs.holds, now)
-        if short is not None:
-            return pool.wait(place, short.limit.unit.value, short.wait_s, short.level, now, str(short.limit))
-        ticket = Ticket(
-            ticket_id,
-            call,
-            place.number,
-            now - place.joined_at,
-            now,
-            at_ns,
-            needs.input_tokens,
-            needs.holds[Unit.OUTPUT_TOKENS].need,
-            worst,
-        )
-        running = Running(ticket, pool, needs, self.books.go(ticket, take), LOOK_FIRST * ticket.output_tokens)
-        self._running[ticket_id] = running
-        self._go(running, now)
-        return running
-
-    def _go(self, running: Running, now: float) -> None:
-        ticket, pool = running.ticket, running.pool
-        running.charged = running.seconds
-        pool.ceiling.enter()
-        if not pool.taught:
-            pool.space(running.needs.holds, now)
-        pool.ramp.start(now)
-        if ticket.number == 1:
-            self.retries.earn()
-        prefix = ticket.call.estimate.prefix
-        if prefix:
-            self.prefixes.go(prefix, ticket.call.id, now)
-
-    def _needs(self, call: Call, now: float) -> Needs:
-        reads = 0.0
-        if call.estimate.prefix and self._cache_is_free(call.identity.model):
-            reads = self.prefixes.reads(call.estimate, now)
-        return needs_of(call, self.forecast, reads=reads)
 
     def usage(self) -> tuple[Total, ...]:
         """What was used so far, by session and model."""

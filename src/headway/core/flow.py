@@ -93,6 +93,7 @@ def _closed(settle: Settle) -> Entry:
         estimated=settle.estimated,
         first_token_ms=None if reply.first_token_s is None else reply.first_token_s * 1000.0,
         total_ms=reply.total_s * 1000.0,
+        stop_reason=reply.stop_reason,
     )
 
 
@@ -121,7 +122,7 @@ def _usage(ticket: Ticket, reply: Reply) -> tuple[Usage, bool]:
 
 
 def _opened(ticket: Ticket, provider: str) -> OpenEntry:
-    call = ticket.call
+    call, estimate = ticket.call, ticket.call.estimate
     return OpenEntry(
         attempt_id=ticket.id,
         call_id=call.id,
@@ -139,4 +140,8 @@ def _opened(ticket: Ticket, provider: str) -> OpenEntry:
         estimated_output_tokens=round(ticket.output_tokens),
         queued_ms=ticket.queued_s * 1000.0,
         stream=call.stream,
+        waited_for=ticket.waited_for,
+        max_output_tokens=estimate.max_output_tokens,
+        cacheable_tokens=round(estimate.cacheable_tokens),
+        fingerprint=estimate.fingerprint,
     )

@@ -34,6 +34,7 @@ class Place(Struct, eq=False):
     """One call's place in line, for its attempt `number`.
 
     `give_up_at` is when it may wait no longer, `is_out` that it has left the line, `aside` what it is set aside for.
+    `waited_for` is what kept it waiting last when it was in front, as `Pool.waits_for` says it.
     `ahead`: how many calls of the same tenant and class stood before it when it joined; they go first.
     """
 
@@ -44,6 +45,7 @@ class Place(Struct, eq=False):
     is_out: bool = False
     aside: str = ""
     ahead: int = 0
+    waited_for: str = ""
 
 
 def place_of(call: Call, number: int, now: float) -> Place:

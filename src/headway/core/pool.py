@@ -20,6 +20,16 @@ WARMING = "the first reply with the same prompt prefix"
 GAP_MEMORY = 0.1
 SURELY = 0.6  # of the pace that one limit alone would set: calls that draw on different limits go together
 CAPACITY, GROWTH = "the provider's capacity", "the ramp limit, which bounds how fast your usage may grow"
+UNTAUGHT = "the first reply, to learn the limits"
+MAX_COST = "the budget"
+_IN_FLIGHT = "a place among "
+_WORDS = {
+    WARMING: "cache prefix",
+    CAPACITY: "overload pause",
+    GROWTH: "ramp",
+    UNTAUGHT: "first reply",
+    MAX_COST: "budget max_cost",
+}
 _OPEN = ("", 0.0)
 _BUDGET = "budget "
 ASIDE_S = 60.0  # then a call whose budget is held by others is looked at again, whatever happens
@@ -28,6 +38,11 @@ ASIDE_S = 60.0  # then a call whose budget is held by others is looked at again,
 def held_by(budget: str) -> str:
     """What a call is set aside for whose budget has no room beside the calls in flight."""
     return f"{_BUDGET}{budget}"
+
+
+def among(most: int) -> str:
+    """What a call waits for that finds so many in flight."""
+    return f"{_IN_FLIGHT}{most} calls in flight"
 
 
 def _reason(aside: str) -> str:
@@ -91,7 +106,7 @@ class Pool:
         if not self.taught and self.ceiling.in_flight:
             wait_s = self.opens_at - now if self.assumed else INFINITY
             if wait_s > 0.0:
-                return "the first reply, to learn the limits", wait_s
+                return UNTAUGHT, wait_s
         capacity_s, growth_s = self.ceiling.wait(now), self.ramp.wait(now)
         if capacity_s <= 0.0 and growth_s <= 0.0:
             return _OPEN
@@ -101,11 +116,20 @@ class Pool:
         self, place: Place, why: str, wait_s: float, level: float, now: float, limit: str = ""
     ) -> tuple[HeadwayError | None, float]:
         """The front waits for `why`. Returns the seconds, or the error if that is longer than it may wait."""
-        self.waits_for, self.level, self.clears_at = why, level, now + wait_s
+        self.waits_for = place.waited_for = why
+        self.level, self.clears_at = level, now + wait_s
         end = place.give_up_at
         if end is None or (now < end and (wait_s == INFINITY or now + wait_s <= end)):
             return None, wait_s
         return too_long(limit or why, level, wait_s), 0.0
+
+    def waited_for(self, place: Place) -> str:
+        """What a call that goes now waited for last, in a word for the ledger: a unit, "budget NAME", "in_flight" and so on.
+
+        Who never was in front waited for what the front waited for.
+        """
+        why = place.waited_for or self.waits_for
+        return "in_flight" if why.startswith(_IN_FLIGHT) else _WORDS.get(why, why)
 
     def space(self, holds: Mapping[Unit, Hold], now: float) -> None:
         """A call goes although nothing is known yet: the next one as much later as the assumed limits refill."""
@@ -128,7 +152,8 @@ class Pool:
 
     def wait_for_budget(self, place: Place, budget: str, now: float) -> tuple[None, float]:
         """Others pass the front, whose budget is held by calls in flight, until one of them is over."""
-        self.line.set_aside(place, held_by(budget), now + ASIDE_S)
+        place.waited_for = aside = held_by(budget)
+        self.line.set_aside(place, aside, now + ASIDE_S)
         return None, 0.0
 
     def reason_aside(self) -> str:

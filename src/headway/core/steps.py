@@ -18,6 +18,7 @@ class Ticket(Struct, frozen=True):
 
     `queued_s` is how long it waited in line; `at` is monotonic, `at_ns` the same moment in wall time (ns since 1970 UTC).
     `input_tokens` and `output_tokens` are what it is expected to take; `worst_cost` is held on the budget (nanodollars).
+    `waited_for`: see `ports.OpenEntry`.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Ticket(Struct, frozen=True):
     input_tokens: float
     output_tokens: float
     worst_cost: int = 0
+    waited_for: str = ""
 
 
 class Reply(Struct, frozen=True):
@@ -36,7 +38,7 @@ class Reply(Struct, frozen=True):
 
     Times are seconds from sending; None: never came. `produced` is our count of output tokens of a reply that broke off.
     `sent`: some of the request had left. `delivered`: the caller has seen some of the reply, so it cannot be asked for again.
-    `cancelled`: nobody waited for its end.
+    `cancelled`: nobody waited for its end. `stop_reason`: the provider's word for why it ended ("": not known).
     """
 
     status: int | None
@@ -50,6 +52,7 @@ class Reply(Struct, frozen=True):
     sent: bool = True
     delivered: bool = False
     cancelled: bool = False
+    stop_reason: str = ""
 
 
 CANCELLED = Reply(status=None, headers={}, cancelled=True)
