@@ -127,7 +127,7 @@ def test_one_pass_over_a_recorded_reply_says_what_two_do(raw: list[Any]) -> None
     for row in raw:
         body = row["body"].encode()
         both = provider.classify(row["status"], {}, body), provider.read_usage(body)
-        assert read_reply(row["status"], {}, body) == both
+        assert read_reply(row["status"], {}, body)[:2] == both
 
 
 def test_a_recorded_stream_is_watched_as_it_is_put_together(raw: list[Any]) -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ MESSAGE: dict[str, Any] = {
     "type": "message",
     "model": "claude-opus-4-20250514",
     "content": [{"type": "text", "text": "é\n😀"}],
+    "stop_reason": "end_turn",
     "usage": USAGE,
 }
 ERROR = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
@@ -60,8 +62,10 @@ def both(status: int, headers: dict[str, str], body: bytes) -> tuple[Any, Any]:
 
 
 def test_a_message_is_read() -> None:
-    problem, usage = read_reply(200, {"content-type": "application/json"}, json.dumps(MESSAGE).encode())
-    assert problem is None
+    problem, usage, reason = read_reply(
+        200, {"content-type": "application/json"}, json.dumps(MESSAGE).encode()
+    )
+    assert (problem, reason) == (None, "end_turn")
     assert usage is not None
     assert (usage.input_tokens, usage.cache_write_1h_tokens, usage.output_tokens) == (9, 3, 4)
     assert usage.model == MESSAGE["model"]
@@ -80,11 +84,44 @@ def test_broken_replies_are_read_as_by_the_long_way(
     body: bytes, at: int, cut: int, piece: bytes, headers: dict[str, str], status: int
 ) -> None:
     broken = body[:at] + piece + body[at + cut :]
-    assert read_reply(status, headers, broken) == both(status, headers, broken)
+    problem, usage, reason = read_reply(status, headers, broken)
+    assert (problem, usage) == both(status, headers, broken)
+    assert reason == "" or problem is None
+
+
+STREAM = (
+    b'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":1}}}\n\n'
+    b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"max_tokens"}}\n\n'
+    b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON;odd=1", "text/plain"])
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("tool_use", "tool_use"),
+        (None, ""),
+        (7, ""),
+        ("", ""),
+        ("new_reason", "new_reason"),
+        ("a\x1b[31mb" + "c" * 99, None),
+    ],
+)
+def test_why_a_reply_ended_is_read_whatever_its_form(kind: str, told: object, reason: str | None) -> None:
+    body = json.dumps({**MESSAGE, "stop_reason": told}).encode()
+    problem, usage, read = read_reply(200, {"content-type": kind}, body)
+    assert problem is None
+    assert usage is not None
+    assert read == reason or (reason is None and read.isprintable() and len(read) <= 64)
+
+
+def test_a_stream_that_was_not_announced_says_why_it_ended() -> None:
+    assert read_reply(200, {"content-type": "text/plain"}, STREAM)[2] == "max_tokens"
 
 
 def test_text_that_is_no_utf_8_is_no_message() -> None:
     body = json.dumps(MESSAGE).encode().replace(b"\\n", b"\xff")
-    problem, usage = read_reply(200, {}, body)
+    problem, usage, _ = read_reply(200, {}, body)
     assert problem is not None
     assert usage is None

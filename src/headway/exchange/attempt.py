@@ -68,14 +68,15 @@ class Attempt:
         """The body of an error, or of a reply that is not streamed."""
         status, headers, engine = self._status or 0, self._headers, self._engine
         if self._is_message:
-            problem, usage = read_reply(status, headers, body)
+            problem, usage, reason = read_reply(status, headers, body)
         else:
-            problem, usage = engine.provider.classify(status, headers, body), None
+            problem, usage, reason = engine.provider.classify(status, headers, body), None, ""
         self._watch.headed(engine.provider.read_limits(headers), ok=problem is None)
         if problem is None and (usage is None or not self._is_message):
             usage = Usage(model=self._ticket.call.identity.model)
         took = engine.turnstile.clock() - self._began
-        return Reply(status, headers, None, usage, problem, took if problem is None else None, took)
+        first_s = took if problem is None else None
+        return Reply(status, headers, None, usage, problem, first_s, took, stop_reason=reason)
 
     def downloaded(self) -> None:
         """A body that is no message went to the caller, and has ended."""
@@ -163,6 +164,7 @@ class Streamed:
             engine.density.tokens(stream.produced_chars),
             delivered=delivered,
             cancelled=early,
+            stop_reason=stream.stop_reason,
         )
 
     def finish(self, error: Exception | None = None) -> None:

@@ -15,7 +15,7 @@ from headway.providers.faults import MALFORMED_REPLY, STREAM_BROKEN
 from headway.providers.message import MessageBuilder
 from headway.providers.parsed import parse_object
 from headway.providers.sse import Parser
-from headway.providers.usage import usage_of
+from headway.providers.usage import stop_reason_of, usage_of
 from headway.wire.client import Client
 from headway.wire.reply import Reply as WireReply
 
@@ -87,7 +87,8 @@ class WireSender:
             self._listener.began(ticket.call)
         took = self._clock() - began
         usage = self._provider.read_usage(body) if problem is None else None
-        return Reply(status, headers, message, usage, problem, took, took)
+        reason = "" if message is None else stop_reason_of(message)
+        return Reply(status, headers, message, usage, problem, took, took, stop_reason=reason)
 
     async def _stream(self, ticket: Ticket, reply: WireReply, watch: Watch, began: float) -> Reply:
         headers = reply.headers
@@ -118,10 +119,14 @@ class WireSender:
             )
         took = self._clock() - began
         if problem is not None:
-            return Reply(reply.status, headers, None, usage, problem, first, took, produced)
+            reason = builder.stop_reason
+            return Reply(
+                reply.status, headers, None, usage, problem, first, took, produced, stop_reason=reason
+            )
         if usage is not None:
             self._density.learn(builder.produced_chars, usage.output_tokens)
-        return Reply(reply.status, headers, builder.message(), usage, None, first, took, produced)
+        message, reason = builder.message(), builder.stop_reason
+        return Reply(reply.status, headers, message, usage, None, first, took, produced, stop_reason=reason)
 
 
 def _from_stream(body: bytes) -> dict[str, Any] | None:

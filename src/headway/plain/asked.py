@@ -112,7 +112,7 @@ class Asked:
         body = response.content
         headers = {name.lower(): value for name, value in response.headers.items()}
         headers.pop("x-should-retry", None)  # ours: it tells SDKs that this was tried often enough
-        problem, usage = read_reply(response.status_code, headers, body)
+        problem, usage, reason = read_reply(response.status_code, headers, body)
         message = {} if problem else json.loads(body)
         if problem is None and not isinstance(message.get("content"), list):
             problem = Problem(Fault.FAILED, MALFORMED_REPLY, "the reply is no message", response.status_code)
@@ -123,7 +123,7 @@ class Asked:
         usage = usage or Usage(model=str(message.get("model", self.model)))
         return Answer(
             text=_text(message),
-            stop_reason=str(message.get("stop_reason") or ""),
+            stop_reason=reason,
             model=usage.model or self.model,
             usage=usage,
             cost_nanousd=cost,

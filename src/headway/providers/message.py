@@ -10,7 +10,7 @@ from typing import Any
 from headway.core.call import Problem
 from headway.providers.faults import problem_of_event
 from headway.providers.parsed import parse, parse_object, whole
-from headway.providers.usage import merge_usage
+from headway.providers.usage import merge_usage, stop_reason_of
 
 # delta type -> the field of the delta, and the field of the block that it prolongs
 _GROWING = {
@@ -67,6 +67,11 @@ class MessageBuilder:
         """The message as far as it has come. Tool inputs that are not yet whole JSON stay text."""
         content = [self._whole_block(index) for index in sorted(self._blocks)]
         return {**self._message, "content": content}
+
+    @property
+    def stop_reason(self) -> str:
+        """Why it ended; empty until that came."""
+        return stop_reason_of(self._message)
 
     @property
     def usage(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from headway.core.call import Problem, Usage
 from headway.providers.faults import problem_of_event
 from headway.providers.parsed import parse_object
 from headway.providers.sse import parse_block
-from headway.providers.usage import merge_usage, usage_of
+from headway.providers.usage import merge_usage, stop_reason_of, usage_of
 
 _BOM = b"\xef\xbb\xbf"
 _END = b"\n\n"
@@ -162,8 +162,8 @@ class StreamWatch:
         if name == "message_delta":
             event = _parsed(data)
             delta = event.get("delta")
-            reason = delta.get("stop_reason") if isinstance(delta, dict) else None
-            self.stop_reason = reason if isinstance(reason, str) else self.stop_reason
+            if isinstance(delta, dict):
+                self.stop_reason = stop_reason_of(delta) or self.stop_reason
             self._merge(event.get("usage"), len(data))
         elif name == "message_stop":
             self.complete = True

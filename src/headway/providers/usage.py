@@ -14,6 +14,18 @@ from headway.providers.parsed import parse_object, whole
 from headway.providers.sse import parse_stream
 
 _USAGE = b'"usage"'
+_REASONS = frozenset(
+    (
+        "end_turn",
+        "max_tokens",
+        "stop_sequence",
+        "tool_use",
+        "pause_turn",
+        "refusal",
+        "model_context_window_exceeded",
+    )
+)
+_LONGEST_REASON = 64  # characters of one that is not among them
 _DEEPEST = 8  # objects within objects that are merged, and iterations within iterations that are read: real ones have one
 
 
@@ -122,6 +134,14 @@ def _cache_writes(raw: Mapping[str, Any]) -> tuple[int, int]:
     return total - long, long
 
 
+def stop_reason_of(message: Mapping[str, Any]) -> str:
+    """Why a reply ended, in the provider's word ("": it does not say). New words come: kept, if they look like one."""
+    reason = message.get("stop_reason")
+    if not isinstance(reason, str):
+        return ""
+    return reason if reason in _REASONS else _word(reason)
+
+
 def _parts(iterations: object, model: str, depth: int) -> tuple[Usage, ...]:
     """Iterations that the top-level counts leave out: everything but the turns of the message itself."""
     if not isinstance(iterations, list) or not depth:
@@ -131,6 +151,11 @@ def _parts(iterations: object, model: str, depth: int) -> tuple[Usage, ...]:
         for entry in iterations
         if isinstance(entry, dict) and entry.get("type") != "message"
     )
+
+
+def _word(reason: str) -> str:
+    kept = (character if character.isprintable() else " " for character in reason[:_LONGEST_REASON])
+    return "".join(kept).strip()
 
 
 def _text(value: object) -> str:
