@@ -252,6 +252,7 @@ class Day:
                 self._ledger.open(
                     msgspec.structs.replace(
                         entry,
+                        provider="anthropic",
                         at_ns=self._starts_at_ns + entry.at_ns,
                         max_output_tokens=asked.call.estimate.max_output_tokens,
                         cacheable_tokens=round(asked.call.estimate.cacheable_tokens),

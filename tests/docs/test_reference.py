@@ -30,7 +30,7 @@ CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
 COMMANDS = (
     *("run", "usage", "emulate", "config check", "config init"),
     *("keys add", "keys list", "keys rotate", "keys revoke"),
-    *("serve", "exec", "top", "doctor"),
+    *("serve", "exec", "top", "doctor", "reconcile"),
 )
 OF_ALL = {"--help", "-h", "--version", "--install-completion", "--show-completion"}
 OF_OTHERS = {"--list", "--table", "--strict"}  # of other programs that the pages name

@@ -16,6 +16,7 @@ from headway.cli.doctor import doctor
 from headway.cli.emulate import emulate
 from headway.cli.exec import exec_
 from headway.cli.keys import keys
+from headway.cli.reconcile import reconcile
 from headway.cli.run import run as run_job
 from headway.cli.run import with_profile
 from headway.cli.send import send
@@ -38,6 +39,7 @@ app.command("serve")(serve)
 app.command("exec")(exec_)
 app.command("top")(top)
 app.command("usage")(usage)
+app.command("reconcile")(reconcile)
 app.command("emulate")(emulate)
 app.command("doctor")(doctor)
 app.add_typer(config, name="config")
