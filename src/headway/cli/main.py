@@ -11,6 +11,7 @@ from rich.text import Text
 
 from headway import __version__
 from headway.cli.config import config
+from headway.cli.count import count
 from headway.cli.display import visible
 from headway.cli.doctor import doctor
 from headway.cli.emulate import emulate
@@ -39,6 +40,7 @@ app.command("serve")(serve)
 app.command("exec")(exec_)
 app.command("top")(top)
 app.command("usage")(usage)
+app.command("count")(count)
 app.command("reconcile")(reconcile)
 app.command("emulate")(emulate)
 app.command("doctor")(doctor)

@@ -1,0 +1,234 @@
+"""What `headway count` shows people: a request or a job, what it takes, and where it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from headway.cli.display import clock, short, visible
+from headway.cli.usage import dollars
+from headway.context.counting import Count
+from headway.context.explaining import Explanation, cache_lines, said
+from headway.context.jobfile import JobCount
+from headway.context.report import JobReport, ModelSum, Report
+from headway.context.taking import Draw, Fit, beyond
+from headway.core.limit import Limit
+
+_WAYS = {"fit": "estimated by headway", "ctok": "counted by ctok", "provider": "counted by the provider"}
+_KINDS = {"text": "text of one message", "messages": "a list of messages", "request": "a request"}
+_STYLES = {"fits": "green", "may fit": "yellow", "does not fit": "bold red", "not known": "yellow"}
+_PERIODS = {1.0: "s", 60.0: "min", 3600.0: "h", 86400.0: "day"}
+_LINES = 20  # of what a request is made of
+_WIDE = 100  # columns with room for bars
+_BAR = 20
+
+
+def picture(found: Report, name: str, kind: str, why: str, width: int, *, explain: bool) -> Group:
+    """One request, `width` columns wide."""
+    grid = _grid()
+    grid.add_row("input", Text(f"{visible(name)}: {_KINDS[kind]}"))
+    grid.add_row("model", Text.assemble((visible(found.model), "bold"), (f"  ({why})", "dim")))
+    grid.add_row("tokens", _tokens(found.count))
+    if found.count.way != "fit":
+        grid.add_row("", Text(f"headway's own estimate was {found.estimate}", style="dim"))
+    grid.add_row("window", _window(found.fit, found.max_tokens))
+    for label, text in _money(found):
+        grid.add_row(label, text)
+    parts: list[RenderableType] = [grid]
+    if explain:
+        parts += [Text(""), *_explained(found.explanation, width)]
+    return Group(*parts, *_limits(found.draws, width))
+
+
+def job_picture(found: JobReport, name: str, fallback: str, why: str, width: int) -> Group:
+    """One job, `width` columns wide."""
+    counted = found.count
+    grid = _grid()
+    grid.add_row("input", Text(f"{visible(name)}: a job of {counted.lines:,} lines"))
+    if fallback in counted.models:
+        grid.add_row("model", Text(f"{visible(fallback)} where a line names none ({why})"))
+    grid.add_row("tokens", _tokens(counted.count))
+    grid.add_row(
+        "a line",
+        Text(f"{counted.p50:,} half of them, {counted.p90:,} nine in ten, {counted.most:,} the most"),
+    )
+    parts: list[RenderableType] = [grid, *_models(found.models, width), *_largest(counted)]
+    for model, draws in found.draws.items():
+        title = f"its largest line, on {visible(model)}" if len(found.draws) > 1 else "its largest line"
+        parts += _limits(draws, width, title=title)
+    return Group(*parts, *_bad(counted))
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", justify="right")
+    grid.add_column(overflow="fold")
+    return grid
+
+
+def _tokens(count: Count) -> Text:
+    spread = f"  {count.low:,} to {count.high:,}, nine times in ten" if count.low < count.high else ""
+    return Text.assemble((f"{count.tokens:,}", "bold"), spread, (f"  ({_WAYS[count.way]})", "dim"))
+
+
+def _window(fit: Fit, max_tokens: int) -> Text:
+    if fit.window is None or fit.left is None:
+        return Text(fit.note, style="yellow")
+    used = (fit.window - fit.left) / fit.window
+    text = Text.assemble((fit.verdict, _STYLES[fit.verdict]), f": {_percent(used)} of {fit.window:,}")
+    if fit.note:
+        text.append(f"; {fit.note}")
+    elif fit.left is not None:
+        text.append(f"; {fit.left:,} left for a reply of at most {max_tokens:,}")
+    return text
+
+
+def _money(found: Report) -> Iterator[tuple[str, Text]]:
+    cost = found.cost
+    if cost.input is None:
+        yield "cost", Text("no price is known for this model", style="yellow")
+        return
+    yield "cost", Text.assemble((dollars(cost.input), "bold"), " for the input alone")
+    if found.max_tokens and cost.expected is not None and cost.most is not None:
+        likely = f"{dollars(cost.expected)} with {found.expected_output:,} tokens out"
+        yield "", Text.assemble(likely, (f"  ({found.expected_because})", "dim"))
+        yield "", Text(f"{dollars(cost.most)} at most, with all {found.max_tokens:,}")
+    if cost.read is not None and cost.written is not None:
+        cacheable = f"{found.explanation.cacheable:,} tokens in the prompt cache"
+        yield (
+            "cached",
+            Text(
+                f"{dollars(cost.read)} for the input if read, {dollars(cost.written)} if written: {cacheable}"
+            ),
+        )
+
+
+def _limits(draws: Sequence[Draw], width: int, title: str = "") -> Iterator[RenderableType]:
+    """A table of what it takes of each limit, and a sentence for each that it empties."""
+    if not draws:
+        yield Text("No limits are known for this model: name yours with --limits.", style="dim")
+        return
+    table = Table(box=SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False, pad_edge=False)
+    table.add_column(f"limit of {title}" if title else "limit", no_wrap=True, overflow="ellipsis")
+    for head in ("takes", "of", "share", "refilled in"):
+        table.add_column(head, justify="right", no_wrap=True)
+    if width >= _WIDE:
+        table.add_column("")
+    for draw in draws:
+        table.add_row(*_limit_row(draw, width))
+    yield Text("")
+    yield table
+    for note in dict.fromkeys(f"{_named(draw)}: {beyond(draw)}." for draw in draws if draw.is_whole):
+        yield Text(note, style="yellow")
+
+
+def _limit_row(draw: Draw, width: int) -> Iterator[RenderableType]:
+    style = "bold red" if draw.share > 1 else "yellow" if draw.share > 0.5 else ""
+    yield Text(_named(draw))
+    yield f"{draw.amount:,}"
+    yield _amount(draw.limit)
+    yield Text(_percent(draw.share), style=style)
+    yield _seconds(draw.refill_s)
+    if width >= _WIDE:
+        yield ProgressBar(
+            total=1.0, completed=min(draw.share, 1.0), width=_BAR, complete_style=style or "green"
+        )
+
+
+def _named(draw: Draw) -> str:
+    unit = draw.limit.unit.value.replace("_", " ")
+    return visible(f"{unit}, {draw.source}" if draw.source else unit)
+
+
+def _amount(limit: Limit) -> str:
+    period = _PERIODS.get(limit.period_s, f"{limit.period_s:g}s")
+    amount = (
+        f"{limit.amount:,.0f}"
+        if limit.amount < 10_000
+        else short(limit.amount).replace(".0k", "k").replace(".00M", "M")
+    )
+    return f"{amount}/{period}"
+
+
+def _models(models: Sequence[ModelSum], width: int) -> Iterator[RenderableType]:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False, pad_edge=False)
+    table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=max(20, width - 56))
+    for head in ("lines", "input", "output", "cost", "as batch", "at most"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for each in models:
+        cells = (_price(each.cost_nanousd), _price(each.batch_nanousd), _price(each.most_nanousd))
+        tokens = (f"{each.lines:,}", short(each.input_tokens), f"~{short(each.expected_output_tokens)}")
+        table.add_row(Text(visible(each.model)), *tokens, *cells)
+    yield Text("")
+    yield table
+    yield Text("Output and cost by what replies usually take; at most, with all of max_tokens.", style="dim")
+
+
+def _largest(counted: JobCount) -> Iterator[RenderableType]:
+    if counted.lines < 2:
+        return
+    table = Table(box=SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False, pad_edge=False)
+    table.add_column("largest lines", no_wrap=True, overflow="ellipsis", max_width=50)
+    table.add_column("line", justify="right")
+    table.add_column("tokens", justify="right")
+    for each in counted.largest:
+        table.add_row(Text(visible(each.custom_id)), f"{each.line:,}", f"{each.tokens:,}")
+    yield Text("")
+    yield table
+
+
+def _bad(counted: JobCount) -> Iterator[RenderableType]:
+    if not counted.bad:
+        return
+    large = f", {counted.too_large:,} of them too large for their model" if counted.too_large else ""
+    yield Text("")
+    yield Text(f"{counted.bad:,} lines cannot be run and are not counted{large}:", style="yellow")
+    for bad in counted.bad_lines[:5]:
+        yield Text(f"  {visible(str(bad))}", style="yellow", overflow="fold")
+    if counted.bad > 5:
+        yield Text(f"  … and {counted.bad - 5:,} more", style="yellow")
+
+
+def _explained(explanation: Explanation, width: int) -> Iterator[RenderableType]:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False, pad_edge=False)
+    table.add_column("tokens", justify="right", no_wrap=True)
+    table.add_column("share", justify="right", no_wrap=True)
+    table.add_column("what", no_wrap=True, overflow="ellipsis")
+    if width >= _WIDE:
+        table.add_column("")
+    shown, rest = explanation.items[:_LINES], explanation.items[_LINES:]
+    for item in shown:
+        bar = [ProgressBar(total=1.0, completed=item.share, width=_BAR)] if width >= _WIDE else []
+        style = "" if item.cacheable else "default"
+        table.add_row(f"{item.tokens:,}", f"{item.share:.1%}", Text(said(item), style=style), *bar)
+    if rest:
+        share = sum(item.share for item in rest)
+        table.add_row(f"{sum(item.tokens for item in rest):,}", f"{share:.1%}", f"{len(rest):,} smaller ones")
+    yield table
+    kinds = ", ".join(f"{kind} {tokens:,}" for kind, tokens in explanation.kinds.items())
+    yield Text(visible(f"by kind: {kinds}"), style="dim")
+    for line in cache_lines(explanation):
+        yield Text(visible(line), style="dim")
+
+
+def _price(nanousd: int | None) -> str:
+    return "?" if nanousd is None else dollars(nanousd)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.0995 else f"{share:.1%}" if share >= 0.00095 else "<0.1%"
+
+
+def _seconds(seconds: float) -> str:
+    return (
+        f"{seconds * 1000:,.0f}ms"
+        if seconds < 0.9995
+        else f"{seconds:.1f}s"
+        if seconds < 9.95
+        else clock(seconds)
+    )

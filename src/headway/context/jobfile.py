@@ -1,0 +1,149 @@
+"""How many tokens a job file takes: in all, and how they are spread over its lines. Eight bytes of memory a line."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from heapq import heappush, heappushpop
+from typing import Any, BinaryIO
+
+from headway.context.counting import NINE_IN_TEN, Count
+from headway.core.forecast import Lengths
+from headway.errors import JobFileError
+from headway.jobs.ids import Ids
+from headway.jobs.index import BadLine, Checked, scan
+from headway.jobs.lines import PATH, Defaults, read_line
+from headway.providers.anthropic import Anthropic
+from headway.providers.catalog import oversize
+
+_LARGEST = 5
+
+
+@dataclass(slots=True)
+class Sums:
+    """What the lines of one model add up to. Tokens; `expected_output` by the lengths that replies usually have."""
+
+    lines: int = 0
+    input_tokens: float = 0.0
+    doubt: float = 0.0
+    max_output_tokens: int = 0
+    expected_output: float = 0.0
+    largest: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """One of the largest lines."""
+
+    custom_id: str
+    line: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobCount:
+    """A job in tokens. `p50`, `p90` and `most` are input tokens of a line; `bad` lines are in none of the sums.
+
+    `too_large` lines are for a window that they do not fit in: they count as bad, too.
+    """
+
+    lines: int
+    count: Count
+    p50: int
+    p90: int
+    most: int
+    largest: tuple[Largest, ...]
+    bad: int
+    bad_lines: tuple[BadLine, ...]
+    too_large: int
+    models: Mapping[str, Sums] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Counter:
+    """Adds up lines as they are checked."""
+
+    defaults: Defaults
+    provider: Anthropic
+    model: str | None
+    max_tokens: int | None
+    sizes: array[int] = field(default_factory=lambda: array("Q"))
+    largest: list[tuple[int, int, str]] = field(default_factory=list)
+    sums: dict[str, Sums] = field(default_factory=dict)
+    too_large: int = 0
+    ids: Ids = field(default_factory=Ids)
+    lengths: Lengths = field(default_factory=Lengths)
+
+    def check(self, data: bytes, number: int) -> Checked:
+        """What `jobs.index.scan` asks of every line. Raises JobFileError."""
+        line = read_line(data, number, self.defaults, is_text=False)
+        request: dict[str, Any] = dict(line.request)
+        request |= {"model": self.model} if self.model else {}
+        request |= {} if self.max_tokens is None else {"max_tokens": self.max_tokens}
+        identity = self.provider.identify(PATH, request)
+        estimate = self.provider.estimate(request)
+        facts = self.provider.catalog.model(identity.model)
+        problem = oversize(facts, estimate) if facts else None
+        if problem:
+            self.too_large += 1
+            raise JobFileError(problem.text)
+        if self.ids.add(line.custom_id) is not None:
+            raise JobFileError("another line before it has the same custom_id")
+        checked = Checked(line, identity, estimate)
+        self._add(checked, number)
+        return checked
+
+    def _add(self, checked: Checked, number: int) -> None:
+        estimate, tokens = checked.estimate, round(checked.estimate.input_tokens)
+        self.sizes.append(tokens)
+        entry = (tokens, -number, checked.line.custom_id)
+        (heappush if len(self.largest) < _LARGEST else heappushpop)(self.largest, entry)
+        sums = self.sums.setdefault(checked.identity.model, Sums())
+        sums.lines += 1
+        sums.input_tokens += estimate.input_tokens
+        sums.doubt += estimate.error * estimate.input_tokens
+        sums.max_output_tokens += estimate.max_output_tokens
+        sums.expected_output += self.lengths.expect(estimate.max_output_tokens).mean
+        sums.largest = max(sums.largest, estimate.input_tokens)
+
+
+def count_job(
+    file: BinaryIO,
+    *,
+    defaults: Defaults,
+    model: str | None = None,
+    max_tokens: int | None = None,
+    progress: Callable[[int], None] = lambda _read: None,
+) -> JobCount:
+    """Count every line. `defaults` are for lines that say nothing, `model` and `max_tokens` replace what lines say.
+
+    The interval of the sum supposes that all lines are off the same way, as texts of one kind are. Raises JobFileError
+    if the file cannot be read, or has no line that can be counted.
+    """
+    counter = _Counter(defaults, Anthropic(), model, max_tokens)
+    index = scan(file, counter.check, progress)
+    if not counter.sizes:
+        reason = f": {index.bad[0]}" if index.bad else ""
+        raise JobFileError(f"the job has no line that can be counted{reason}")
+    sizes = sorted(counter.sizes)
+    return JobCount(
+        lines=len(sizes),
+        count=_count(counter.sums),
+        p50=sizes[(len(sizes) - 1) // 2],
+        p90=sizes[int(0.9 * (len(sizes) - 1))],
+        most=sizes[-1],
+        largest=tuple(
+            Largest(name, -number, tokens) for tokens, number, name in sorted(counter.largest, reverse=True)
+        ),
+        bad=index.bad_count,
+        bad_lines=tuple(index.bad),
+        too_large=counter.too_large,
+        models=dict(sorted(counter.sums.items(), key=lambda each: -each[1].input_tokens)),
+    )
+
+
+def _count(sums: Mapping[str, Sums]) -> Count:
+    tokens = sum(each.input_tokens for each in sums.values())
+    spread = NINE_IN_TEN * sum(each.doubt for each in sums.values())
+    return Count(round(tokens), round(tokens - spread), round(tokens + spread))

@@ -1,0 +1,140 @@
+"""All that is known of a request or a job before it is sent, put together for whoever shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headway.assemble import known_limits
+from headway.config import Config
+from headway.context.counting import Count
+from headway.context.ctoks import refined
+from headway.context.explaining import Explanation, explain
+from headway.context.history import usual_output
+from headway.context.jobfile import JobCount
+from headway.context.taking import Cost, Draw, Fit, cost_of, draws, fit_of
+from headway.core.call import Unit
+from headway.core.forecast import Lengths
+from headway.core.limit import Limit
+from headway.ledger.price import Prices
+from headway.providers.anthropic import Anthropic
+from headway.providers.catalog import Catalog
+from headway.providers.parsed import whole
+
+_PATH = "/v1/messages"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One request. `estimate` is our own count beside `count`, which may be a better one. Limits as `draws` hold them."""
+
+    model: str
+    count: Count
+    estimate: Count
+    max_tokens: int
+    expected_output: int
+    expected_because: str
+    explanation: Explanation = field(repr=False)
+    fit: Fit
+    cost: Cost
+    draws: tuple[Draw, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSum:
+    """What the lines of one model take in all. Tokens, and whole nanodollars; None: no price is known."""
+
+    model: str
+    lines: int
+    input_tokens: int
+    expected_output_tokens: int
+    max_output_tokens: int
+    cost_nanousd: int | None
+    most_nanousd: int | None
+    batch_nanousd: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """One job. `draws` hold its largest line against the limits, by model."""
+
+    count: JobCount
+    models: tuple[ModelSum, ...]
+    draws: Mapping[str, tuple[Draw, ...]]
+
+
+def report(
+    config: Config, request: Mapping[str, Any], counted: Count | None, *, ledger: Path | None, at_ns: int
+) -> Report:
+    """Count a request, unless that is done (`counted`), and say what it takes. `at_ns`: wall time, for prices."""
+    catalog, model = Catalog.load(), str(request["model"])
+    facts, most = catalog.model(model), whole(request.get("max_tokens"))
+    explanation = explain(request)
+    count = counted or refined(request, facts) or explanation.count
+    expected, because = _expected(ledger, model, most)
+    cost = cost_of(Prices(), model, count, explanation.cacheable, expected, most, at_ns)
+    pool = Anthropic(catalog).identify(_PATH, request).pool or ""
+    return Report(
+        model=model,
+        count=count,
+        estimate=explanation.count,
+        max_tokens=most,
+        expected_output=expected,
+        expected_because=because,
+        explanation=explanation,
+        fit=fit_of(count, most, facts),
+        cost=cost,
+        draws=tuple(_draws(config, catalog, pool, count.tokens, expected)),
+    )
+
+
+def job_report(config: Config, counted: JobCount, *, at_ns: int) -> JobReport:
+    """What a counted job takes, by model."""
+    catalog, prices, provider = Catalog.load(), Prices(), Anthropic()
+    models: list[ModelSum] = []
+    found: dict[str, tuple[Draw, ...]] = {}
+    for model, sums in counted.models.items():
+        tokens, out = round(sums.input_tokens), round(sums.expected_output)
+        high = round(tokens * counted.count.high / counted.count.tokens) if counted.count.tokens else tokens
+        likely = cost_of(prices, model, Count(tokens, tokens, high), 0, out, sums.max_output_tokens, at_ns)
+        half = None if likely.expected is None else (likely.expected + 1) // 2
+        models.append(
+            ModelSum(
+                model, sums.lines, tokens, out, sums.max_output_tokens, likely.expected, likely.most, half
+            )
+        )
+        pool = provider.identify(_PATH, {"model": model}).pool or ""
+        usual = round(sums.expected_output / sums.lines)
+        found[model] = tuple(_draws(config, catalog, pool, round(sums.largest), usual))
+    return JobReport(counted, tuple(models), found)
+
+
+def _expected(ledger: Path | None, model: str, most: int) -> tuple[int, str]:
+    """How long a reply is likely to be, and by what."""
+    known = None if ledger is None else usual_output(ledger, model)
+    if known is not None:
+        return min(known[0], most), f"the mean of your last {known[1]:,} replies"
+    return round(Lengths().expect(float(most)).mean), "what replies usually take"
+
+
+def _draws(config: Config, catalog: Catalog, pool: str, tokens: int, out: int) -> Iterator[Draw]:
+    """What it takes of the limits that are set, else of the published ones of every tier."""
+    known = known_limits(config, catalog)(pool)
+    if known:
+        source = config.tier or ""
+        for draw in draws(known, source, tokens, out):
+            yield Draw(
+                draw.limit, "yours" if draw.limit.given else source, draw.amount, draw.share, draw.refill_s
+            )
+        return
+    for tier in catalog.tiers:
+        published = catalog.tier(pool, tier)
+        if published is not None and published.input_tokens:
+            limits = [
+                Limit(Unit.REQUESTS, published.requests),
+                Limit(Unit.INPUT_TOKENS, published.input_tokens),
+                *([Limit(Unit.OUTPUT_TOKENS, published.output_tokens)] if published.output_tokens else []),
+            ]
+            yield from draws(limits, tier, tokens, out)

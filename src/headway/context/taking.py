@@ -1,0 +1,156 @@
+"""What one call takes: of the window of its model, of money, of each limit. Arithmetic only; nothing is sent.
+
+Limits: a bucket that holds a minute of its limit and refills continuously is what is published
+(https://platform.claude.com/docs/en/api/rate-limits); what a full one holds really is not. On Claude cache reads are free
+of the input limit, and output counts as it is produced, so the expected output is what is held against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from headway.context.counting import Count
+from headway.core.call import Unit, Usage
+from headway.core.limit import Limit
+from headway.ledger.price import Prices
+from headway.providers.catalog import ModelFacts
+
+Verdict = Literal["fits", "may fit", "does not fit", "not known"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a prompt stands to the window of its model. `left` is what remains for the reply, by the count (below 0: over).
+
+    `note` says in a sentence what the API would do where it is not a plain yes.
+    """
+
+    verdict: Verdict
+    window: int | None
+    left: int | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Whole nanodollars; None: no price is known. `most` is with the high end of the count and all of `max_tokens`.
+
+    `written` and `read` are the input alone, when its cacheable part is written to the prompt cache, and when it is read.
+    """
+
+    input: int | None
+    expected: int | None
+    most: int | None
+    written: int | None
+    read: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What a call takes of one limit: `amount` of it, `share` of what it gives in its period, refilled in `refill_s` seconds.
+
+    `source` is the tier or setting that the limit is from. `is_whole`: no bucket of one period holds as much.
+    """
+
+    limit: Limit
+    source: str
+    amount: int
+    share: float
+    refill_s: float
+
+    @property
+    def is_whole(self) -> bool:
+        return self.share >= 1.0
+
+    @property
+    def full_s(self) -> float:
+        """Seconds in which an empty bucket of one period fills up."""
+        return self.limit.period_s
+
+
+def fit_of(count: Count, max_tokens: int, facts: ModelFacts | None) -> Fit:
+    """Whether a prompt goes into the window, with room for a reply of `max_tokens`."""
+    if facts is None:
+        return Fit("not known", None, None, "the catalog does not know this model")
+    window = facts.context_tokens
+    left = window - count.tokens
+    if max_tokens > facts.max_output_tokens:
+        most = facts.max_output_tokens
+        note = f"max_tokens {max_tokens:,} is {max_tokens - most:,} over the {most:,} that {facts.id} can put out"
+        return Fit("does not fit", window, left, note)
+    room = window if facts.overflow else window - max_tokens
+    if count.low > room:
+        asked = "" if facts.overflow else f" with max_tokens {max_tokens:,}"
+        note = f"{count.tokens - room:,} tokens too many{asked}: the API refuses it (400)"
+        return Fit("does not fit", window, left, note)
+    if count.high > room:
+        return Fit(
+            "may fit",
+            window,
+            left,
+            f"the count is too near to the window to be sure{_asked(max_tokens, facts)}",
+        )
+    if count.tokens + max_tokens > window:
+        return Fit(
+            "fits",
+            window,
+            left,
+            f"the reply stops at the window, after about {left:,} of {max_tokens:,} tokens",
+        )
+    return Fit("fits", window, left, "")
+
+
+def _asked(max_tokens: int, facts: ModelFacts) -> str:
+    return "" if facts.overflow else f" with max_tokens {max_tokens:,}"
+
+
+def cost_of(
+    prices: Prices, model: str, count: Count, cacheable: int, expected: int, most: int, at_ns: int
+) -> Cost:
+    """What a call costs at the prices of `at_ns`, with `expected` and at most `most` tokens out."""
+
+    def price(fresh: int, out: int = 0, *, read: int = 0, written: int = 0) -> int | None:
+        usage = Usage(
+            input_tokens=fresh, output_tokens=out, cache_read_tokens=read, cache_write_5m_tokens=written
+        )
+        return prices.cost(model, usage, at_ns).nanousd
+
+    kept = min(cacheable, count.tokens)
+    return Cost(
+        input=price(count.tokens),
+        expected=price(count.tokens, expected),
+        most=price(count.high, most),
+        written=price(count.tokens - kept, written=kept) if kept else None,
+        read=price(count.tokens - kept, read=kept) if kept else None,
+    )
+
+
+def draws(limits: Sequence[Limit], source: str, input_tokens: int, output_tokens: int) -> Iterator[Draw]:
+    """What a call takes of each limit. Units that a call does not draw on as such (money, calls in flight) are left out."""
+    for limit in limits:
+        match limit.unit:
+            case Unit.REQUESTS:
+                amount = 1
+            case Unit.INPUT_TOKENS:
+                amount = input_tokens
+            case Unit.OUTPUT_TOKENS:
+                amount = output_tokens
+            case Unit.TOKENS:
+                amount = input_tokens + output_tokens
+            case Unit.IN_FLIGHT | Unit.USD:
+                continue
+        holds = limit.amount if limit.burst is None else limit.burst
+        yield Draw(limit, source, amount, amount / holds, amount / limit.rate)
+
+
+def beyond(draw: Draw) -> str:
+    """What happens to a call that takes more than a bucket holds."""
+    holds = draw.limit.amount if draw.limit.burst is None else draw.limit.burst
+    if draw.amount == round(holds):
+        return f"the whole bucket: nothing else of {draw.limit} is left for {draw.refill_s:,.0f} s"
+    return (
+        f"{draw.amount - round(holds):,} more than the whole bucket of {draw.limit}: the API refuses it, or serves it "
+        f"from a full bucket and lets nothing else through for {draw.refill_s:,.0f} s"
+    )
