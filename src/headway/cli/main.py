@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from headway import __version__
+from headway.cli.compare import compare, with_profiles
 from headway.cli.config import config
 from headway.cli.count import count
 from headway.cli.display import visible
@@ -19,7 +20,6 @@ from headway.cli.exec import exec_
 from headway.cli.keys import keys
 from headway.cli.reconcile import reconcile
 from headway.cli.run import run as run_job
-from headway.cli.run import with_profile
 from headway.cli.send import send
 from headway.cli.serve import serve
 from headway.cli.top import top
@@ -36,6 +36,7 @@ app = typer.Typer(
 )
 app.command("run")(run_job)
 app.command("send")(send)
+app.command("compare")(compare)
 app.command("serve")(serve)
 app.command("exec")(exec_)
 app.command("top")(top)
@@ -66,7 +67,7 @@ def main(
 def run() -> None:
     """Run the command line: errors come out as one sentence and a way out, never as a traceback."""
     try:
-        app(with_profile(sys.argv[1:]))
+        app(with_profiles(sys.argv[1:]))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

@@ -1,0 +1,204 @@
+"""Runs the calls of a comparison through the engine of jobs: paced, tried again, priced, recorded, resumable."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import anyio
+
+from headway.assemble import Parts, open_ledger
+from headway.core.forecast import Lengths
+from headway.core.retry import Retry
+from headway.drivers.aio import AioDriver
+from headway.drivers.turnstile import Turnstile
+from headway.errors import ConfigError, JobFileError, OutputError
+from headway.jobs.check import checker
+from headway.jobs.counting import Counting
+from headway.jobs.door import RETRIES
+from headway.jobs.ending import Stop
+from headway.jobs.index import Index, scan
+from headway.jobs.job import Job, Way
+from headway.jobs.lines import Defaults
+from headway.jobs.order import Cell, Kind, Order
+from headway.jobs.record import Options
+from headway.jobs.sender import WireSender
+from headway.jobs.state import State, load, save
+from headway.jobs.tally import Tally
+from headway.jobs.view import View, look
+from headway.ledger.lessons import keep_lessons, recall_lessons
+from headway.wire.client import Client
+from headway.wire.exchange import Timeouts
+from headway.workbench.record import Record, Reply, Stopwatch
+from headway.workbench.trials import lines
+
+MOST_CONNECTIONS = 200  # a comparison is small beside a job
+_LOOKED_AHEAD = 64  # calls among which one is sought that need not wait for the prompt cache
+
+Asked = Sequence[tuple[str, Mapping[str, Any]]]  # ids and requests, in the order in which they go
+
+
+class Bench:
+    """One file of replies and the engine that fills it. `run` may be called more than once: for calls, then for judges."""
+
+    def __init__(self, parts: Parts, path: Path, name: str, *, retry_errored: bool = False) -> None:
+        self.parts = parts
+        self.tally = Tally()
+        self.ledger_problem: str | None = None
+        self.record = Record(path)
+        self.record.look(drop_errored=retry_errored)
+        self._name = name
+        self._state = load(path) or State(name, 0, 0, "")
+        if parts.budget is not None:
+            self._state = State(
+                name, 0, 0, "", spent_nanousd=max(self._state.spent_nanousd, self.replies()[1])
+            )
+            parts.budget.spent = self._state.spent_nanousd
+
+    def replies(self) -> tuple[dict[str, Reply], int]:
+        """What is on file: replies by id, and what they cost in all."""
+        return self.record.replies()
+
+    def left(self, asked: Asked) -> Asked:
+        """The calls that have no reply yet."""
+        return [(name, request) for name, request in asked if name not in self.record.known]
+
+    def run(self, asked: Asked, show: Callable[[View], None], every_s: float) -> Stop | None:
+        """Ask what has no reply yet. Returns why it stopped before its end, or None.
+
+        Raises JobFileError before anything is sent if a call cannot work; OutputError.
+        """
+        left = self.left(asked)
+        if not left:
+            return None
+        with tempfile.TemporaryFile(prefix="headway-") as file:
+            file.writelines(lines(left))
+            file.flush()
+            options = Options(file, self._name, None, Defaults())
+            check = checker(self.parts, options)
+            index = scan(file, check)
+            self._refuse(index)
+            self.tally = tally = Tally(total=len(left), input_left=index.input_tokens)
+            order = Blocks(index.cells)
+            tally.likely_output = order.likely_output(lambda most: Lengths().expect(most).mean)
+            config = self.parts.config
+            retries = RETRIES if config.retries is None else config.retries
+            way = Way(
+                check, self._name, f"{self._name}-{token_hex(4)}", config.stream, retries, config.max_wait_s
+            )
+            job = Job(
+                index,
+                order,
+                self.record,
+                self.parts.engine,
+                way,
+                tally,
+                clock=time.monotonic,
+                kept=self._save_spent,
+            )
+            try:
+                return anyio.run(
+                    self._run, job, retries, show, every_s, backend_options={"use_uvloop": _has_uvloop()}
+                )
+            finally:
+                self.record.look(drop_errored=False)
+
+    def _refuse(self, index: Index) -> None:
+        if index.bad:
+            what = "\n".join(f"  call {bad.custom_id}: {bad.problem}" for bad in index.bad[:3])
+            raise JobFileError(f"{index.bad_count:,} calls cannot be run; nothing was sent\n{what}")
+        if self.parts.budget is None:
+            return
+        for model in sorted({cell.kind.model for cell in index.cells}):
+            if self.parts.prices.unit(model, time.time_ns()) is None:
+                raise ConfigError(f"no price is known for {model}, so --max-cost cannot be kept")
+
+    async def _run(self, job: Job, retries: int, show: Callable[[View], None], every_s: float) -> Stop | None:
+        parts, config = self.parts, self.parts.config
+        ledger = open_ledger(config, parts.prices)
+        watch = Stopwatch(Counting(ledger, self.tally, parts.prices), parts.prices)
+        self.record.courses = watch.take
+        client = Client(
+            config.base_url, limits=Timeouts(), max_connections=config.concurrency or MOST_CONNECTIONS
+        )
+        parts.engine.lessons = lambda pool: recall_lessons(ledger, config.base_url, pool, time.time_ns())
+        try:
+            driver = AioDriver(
+                Turnstile(parts.engine, watch, time.monotonic, time.time_ns),
+                WireSender(client, parts.provider, config.headers(), time.monotonic, job),
+                provider=parts.provider.name,
+                retry=Retry(retries),
+            )
+            async with anyio.create_task_group() as group:
+                group.start_soon(_obey_signals, job)
+                group.start_soon(_show, job, show, every_s)
+                stop = await job.run(driver)
+                group.cancel_scope.cancel()
+            show(look(job, self.tally.ended_at))
+            return stop
+        finally:
+            await client.close()
+            for pool in parts.engine.pools:
+                lessons = parts.engine.store.lessons(pool)
+                keep_lessons(ledger, config.base_url, pool, lessons, time.time_ns())
+            ledger.stop()
+            self.ledger_problem = ledger.problem
+
+    def _save_spent(self) -> None:
+        """With a budget, note what was spent and what calls in flight may still cost: a kill must not forget it."""
+        budget = self.parts.budget
+        if budget is None or budget.spent + budget.held == self._state.spent_nanousd:
+            return
+        self._state = State(self._name, 0, 0, "", spent_nanousd=budget.spent + budget.held)
+        with suppress(OutputError):  # a full disk: nothing more is sent then, and the next second tries again
+            save(self.record.path, self._state)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.record.close()
+
+
+class Blocks(Order):
+    """Calls in the order in which they stand, but none has to wait while another may go."""
+
+    def __init__(self, cells: list[Cell]) -> None:
+        super().__init__(cells)
+        kinds = {number: cell.kind for cell in cells for number in cell.lines}
+        self._waiting = [(number, kinds[number]) for number in sorted(kinds, reverse=True)]
+
+    def next(
+        self, pool_may: Callable[[str], bool], kind_may: Callable[[Kind], bool]
+    ) -> tuple[int, Kind] | None:
+        """The next call that may go now; None: none of the next few may, or none is left."""
+        for place in range(len(self._waiting) - 1, max(len(self._waiting) - 1 - _LOOKED_AHEAD, -1), -1):
+            kind = self._waiting[place][1]
+            if pool_may(kind.pool) and kind_may(kind):
+                self.left -= 1
+                return self._waiting.pop(place)
+        return None
+
+
+async def _show(job: Job, show: Callable[[View], None], every_s: float) -> None:
+    while True:
+        await anyio.sleep(every_s)
+        show(look(job, time.monotonic()))
+
+
+async def _obey_signals(job: Job) -> None:
+    """The first Ctrl-C stops sending and lets calls in flight end; the second one breaks them off."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            if job.stopped is not None:
+                job.abandon()
+            job.stop(Stop.interrupted(number))
+
+
+def _has_uvloop() -> bool:
+    return find_spec("uvloop") is not None
