@@ -17,6 +17,7 @@ from headway.cli.display import visible
 from headway.cli.doctor import doctor
 from headway.cli.emulate import emulate
 from headway.cli.exec import exec_
+from headway.cli.insights import insights
 from headway.cli.keys import keys
 from headway.cli.reconcile import reconcile
 from headway.cli.run import run as run_job
@@ -41,6 +42,7 @@ app.command("serve")(serve)
 app.command("exec")(exec_)
 app.command("top")(top)
 app.command("usage")(usage)
+app.command("insights")(insights)
 app.command("count")(count)
 app.command("reconcile")(reconcile)
 app.command("emulate")(emulate)
