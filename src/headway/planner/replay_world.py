@@ -1,0 +1,209 @@
+"""The provider in a replay: it keeps the limits as providers do, and answers each call as it was answered then.
+
+Its buckets are those of the emulator (continuous refill; anything above nothing lets a call in, requests have to fit; output is
+counted while it is produced), so the engine meets the same arithmetic as there, and not its own. Headers tell the limits as
+Anthropic's do, tokens to the nearest thousand; of the same pool they are read twice a second at most, which is often enough
+and saves a third of the time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from headway.core.call import Call, Fault, Problem, Reading, Unit, Usage
+from headway.core.limit import Limit
+from headway.core.steps import Reply, Ticket
+from headway.drivers.virtual import Done, Event, Headed
+from headway.emulator.bucket import Bucket
+from headway.emulator.rules import Admit
+from headway.planner.replay_rows import Asked
+
+BURST_S = 5.0  # of refill, that a full bucket holds where nothing is known of it; as the emulator assumes
+ROUND_TRIP_S = 0.05  # of a refusal
+READ_EVERY_S = 0.5
+MINUTE_S = 60.0
+_TOKENS = (Unit.INPUT_TOKENS, Unit.OUTPUT_TOKENS, Unit.TOKENS)
+
+
+class Replayed(Call, frozen=True, kw_only=True):
+    """A call that carries what the ledger has of it."""
+
+    asked: Asked
+
+
+class Took(Usage, frozen=True):
+    """What a call took, with what it cost (nanodollars; None: not known)."""
+
+    nanousd: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """How much of a limit was used: in all, and in the fullest minute. Shares of what the limit allows."""
+
+    mean: float
+    fullest_minute: float
+
+
+class Pool:
+    """The limits of one pool, as the provider keeps them, and how much of them was let in."""
+
+    def __init__(self, limits: Sequence[Limit], now: float) -> None:
+        self.limits = tuple(limits)
+        self.refused: Counter[Unit] = Counter()
+        self._buckets = [
+            (limit.unit, Bucket(_capacity(limit), limit.rate, now), _rule(limit.unit)) for limit in limits
+        ]
+        self._read_at = float("-inf")
+        self._minute, self._units = -1, [limit.unit for limit in limits]
+        self._now, self._all, self._most = ([0.0] * len(limits) for _ in range(3))
+
+    def refuse(self, charged: int, now: float) -> tuple[Unit, int] | None:
+        """Which limit does not let it in now, and in how many whole seconds it would. None: it may come in."""
+        binds, longest = None, 0.0
+        for unit, bucket, rule in self._buckets:
+            wait_s = bucket.wait_s(_taken(unit, charged, 0), rule, now)
+            if wait_s > longest:
+                binds, longest = unit, wait_s
+        if binds is None:
+            return None
+        self.refused[binds] += 1
+        return binds, max(1, ceil(longest))
+
+    def charge(self, asked: Asked, charged: int, now: float) -> None:
+        """Let it in: requests and input are taken now, output while it is produced."""
+        starts, ends = now + asked.first_s, now + asked.total_s
+        minute = int(now / MINUTE_S)
+        if minute != self._minute:
+            self._fold(minute)
+        for index, (unit, bucket, _) in enumerate(self._buckets):
+            if unit is not Unit.OUTPUT_TOKENS:
+                bucket.charge(_taken(unit, charged, 0), now)
+            if unit is Unit.OUTPUT_TOKENS or unit is Unit.TOKENS:
+                bucket.drain(float(asked.output), starts, ends)
+            self._now[index] += _taken(unit, charged, asked.output)
+
+    def readings(self, now: float) -> tuple[Reading, ...]:
+        """What the headers of a reply show that is admitted now."""
+        if now - self._read_at < READ_EVERY_S:
+            return ()
+        self._read_at = now
+        shown = []
+        for limit, (unit, bucket, _) in zip(self.limits, self._buckets, strict=True):
+            level = max(bucket.level(now), 0.0)
+            if unit in _TOKENS:
+                shown.append(
+                    Reading(unit, limit.amount, round(level / 1000.0) * 1000.0, 500.0, limit.period_s)
+                )
+            else:
+                shown.append(Reading(unit, limit.amount, float(int(level)), 0.0, limit.period_s))
+        return tuple(shown)
+
+    def used(self, span_s: float) -> dict[Unit, Peak]:
+        """How much of each limit was used over `span_s` seconds."""
+        self._fold(-1)
+        return {
+            limit.unit: Peak(total / max(limit.rate * span_s, 1e-9), most / (limit.rate * MINUTE_S))
+            for limit, total, most in zip(self.limits, self._all, self._most, strict=True)
+        }
+
+    def _fold(self, minute: int) -> None:
+        self._minute = minute
+        for index, amount in enumerate(self._now):
+            self._all[index] += amount
+            self._most[index] = max(self._most[index], amount)
+            self._now[index] = 0.0
+
+
+@dataclass(slots=True)
+class Provider:
+    """Implements `drivers.virtual.World`. `free` says whether reads from the cache of a model stay out of the input limit."""
+
+    pools: Mapping[str, Pool]
+    free: Mapping[str, bool]
+    refusals: int = 0
+    attempts: int = 0
+
+    def delay(self, ticket: Ticket) -> float:  # noqa: ARG002 (as World has it): the durations of the ledger include the way
+        return 0.0
+
+    def arrive(self, ticket: Ticket, now: float) -> Sequence[tuple[float, Event]]:
+        call = ticket.call
+        assert isinstance(call, Replayed)
+        asked = call.asked
+        pool = self.pools[asked.pool]
+        self.attempts += 1
+        refused = self.admit(asked, pool, now)
+        if refused is not None:
+            unit, retry_after_s = refused
+            problem = Problem(
+                Fault.RATE_LIMITED, "rate_limit_error", unit.value, 429, None, retry_after_s, unit
+            )
+            reply = Reply(429, {}, problem=problem, total_s=ROUND_TRIP_S)
+            return ((ROUND_TRIP_S, Headed(pool.readings(now), False)), (ROUND_TRIP_S, Done(reply)))
+        readings = pool.readings(now)
+        headed_s = asked.first_s if asked.stream else asked.total_s
+        return (
+            (headed_s, Headed(readings, True)),
+            (asked.total_s, Done(_reply(asked, self.free[asked.model]))),
+        )
+
+    def admit(self, asked: Asked, pool: Pool, now: float) -> tuple[Unit, int] | None:
+        """Let a call in, or say which limit does not and when it would."""
+        charged = charged_input(asked, is_free=self.free[asked.model])
+        refused = pool.refuse(charged, now)
+        if refused is not None:
+            self.refusals += 1
+            asked.refusals += 1
+            return refused
+        asked.sent_at = now
+        pool.charge(asked, charged, now)
+        return None
+
+
+def charged_input(asked: Asked, *, is_free: bool) -> int:
+    """Input tokens that the limit counts."""
+    charged = asked.input + asked.written_5m + asked.written_1h
+    return charged if is_free else charged + asked.read
+
+
+def _reply(asked: Asked, is_free: bool) -> Reply:
+    """Where reads from the cache are free, the engine is not told of them, as its estimates are without them, too."""
+    if asked.rejected:
+        problem = Problem(Fault.REJECTED, "invalid_request_error", "as it was answered then", 400)
+        return Reply(400, {}, problem=problem, total_s=asked.total_s)
+    usage = Took(
+        input_tokens=asked.input,
+        cache_read_tokens=0 if is_free else asked.read,
+        cache_write_5m_tokens=asked.written_5m,
+        cache_write_1h_tokens=asked.written_1h,
+        output_tokens=asked.output,
+        model=asked.model,
+        parts=(Usage(cache_read_tokens=asked.read),) if is_free and asked.read else (),
+        nanousd=asked.cost,
+    )
+    return Reply(200, {}, None, usage, None, asked.first_s, asked.total_s)
+
+
+def _taken(unit: Unit, charged: int, output: int) -> float:
+    match unit:
+        case Unit.REQUESTS:
+            return 1.0
+        case Unit.INPUT_TOKENS:
+            return float(charged)
+        case Unit.OUTPUT_TOKENS:
+            return float(output)
+        case _:
+            return float(charged + output)
+
+
+def _capacity(limit: Limit) -> float:
+    burst = limit.burst if limit.burst is not None else limit.rate * BURST_S
+    return max(1.0, burst) if limit.unit is Unit.REQUESTS else burst
+
+
+def _rule(unit: Unit) -> Admit:
+    return Admit.FIT if unit is Unit.REQUESTS else Admit.DEBT
