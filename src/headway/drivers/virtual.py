@@ -58,7 +58,28 @@ class World(Protocol):
         """What happens to a request that arrives now: events, each so many seconds from now. The last is `Done`."""
 
 
-class VirtualDriver:
+class Agenda:
+    """What happens when, in virtual time: `now`, in seconds, goes from one thing to the next."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._order = count()
+
+    def at(self, when: float, act: Callable[..., None], *arguments: Any) -> None:
+        """Call `act` when it is `when`; at once if that is over, in the order in which it was asked for."""
+        now = self.now
+        heapq.heappush(self._events, (when if when > now else now, next(self._order), act, arguments))
+
+    def play(self, until: float = float("inf")) -> None:
+        """Let happen what happens until then."""
+        events = self._events
+        while events and events[0][0] <= until:
+            self.now, _, act, arguments = heapq.heappop(events)
+            act(*arguments)
+
+
+class VirtualDriver(Agenda):
     """Runs calls through `engine` against `world`. `supply` yields the next call when the line has room for one.
 
     `ended` is told of each call that is over; without it `outcomes` keeps them all. `epoch_ns` is the wall time (ns since
@@ -76,9 +97,9 @@ class VirtualDriver:
         ended: Callable[[Outcome], None] | None = None,
         epoch_ns: int = 0,
     ) -> None:
+        super().__init__()
         self.engine = engine
         self.world = world
-        self.now = 0.0
         self.last_admitted_at = 0.0
         self.outcomes: list[Outcome] = []
         self._retry = retry or Retry()
@@ -86,8 +107,6 @@ class VirtualDriver:
         self._record = record
         self._ended = self.outcomes.append if ended is None else ended
         self._epoch_ns = epoch_ns
-        self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
-        self._order = count()
         self._waiting: dict[int, tuple[Place, Flow]] = {}
         self._asking: dict[str, float] = {}
         self._supply: Iterator[Call] = iter(())
@@ -99,9 +118,7 @@ class VirtualDriver:
         """Run all of `supply`, keeping `lookahead` calls in line; returns the outcomes in order of their end."""
         self._supply, self._lookahead = supply, lookahead
         self._refill()
-        while self._events and self._events[0][0] <= until:
-            self.now, _, act, arguments = heapq.heappop(self._events)
-            act(*arguments)
+        self.play(until)
         return self.outcomes
 
     def start(self, call: Call, at: float | None = None) -> None:
@@ -111,12 +128,6 @@ class VirtualDriver:
     def begin(self, call: Call) -> None:
         """Run one call, from this very moment on."""
         self._step(flow(call, self._retry, "virtual"), None)
-
-    def at(self, when: float, act: Callable[..., None], *arguments: Any) -> None:
-        """Call `act` when it is `when`; at once if that is over, in the order in which it was asked for."""
-        heapq.heappush(
-            self._events, (when if when > self.now else self.now, next(self._order), act, arguments)
-        )
 
     def cancel(self, call_id: str) -> bool:
         """Take a waiting call out of the line, as a caller who hangs up does."""
