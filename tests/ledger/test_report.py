@@ -85,6 +85,7 @@ def test_a_line_adds_up_what_belongs_to_it(filled: Path) -> None:
         estimate_error=pytest.approx(0.1),  # type: ignore[arg-type]  # equal enough
         queued_p50_ms=70.0,
         queued_max_ms=2000.0,
+        queued_total_ms=2080,
     )
 
 

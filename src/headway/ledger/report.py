@@ -1,54 +1,42 @@
-"""Adds up a ledger: calls, tokens, money and waiting, by model, tenant, session, job, class, day, hour or status.
+"""Adds up a ledger: calls, tokens, money and waiting, by one or two of model, tenant, session, job, class, day, hour, status.
 
-One pass of SQL, in a connection that cannot write, so a report can be read while calls are written. Medians come from a
-histogram of two significant digits. Days and hours are UTC. Money is whole nanodollars, summed exactly.
+Out of the sums that are kept, and of single attempts where these do not reach (`ledger.parts`): the answer is the same,
+whichever it is. It is read in a connection that cannot write, so a report can be read while calls are written. Medians come
+from steps of about a tenth. Days and hours are UTC. Money is whole nanodollars, summed exactly.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
 from headway.errors import InputError, LedgerError
+from headway.ledger.distinct import Key, count_calls
 from headway.ledger.file import open_file, read_file
+from headway.ledger.parts import END_NS, Parts, Where, find_parts, key_sql
+from headway.ledger.rollup import bring_up_to_date
+from headway.ledger.spread import at_share
 from headway.ledger.sweep import sweep
 
 By = Literal["model", "tenant", "session", "job", "class", "day", "hour", "status"]
+TIMES = ("day", "hour")
 
-_KEYS: dict[str, str] = {
-    "model": "model_served",
-    "tenant": "tenant",
-    "session": "session",
-    "job": "job",
-    "class": "class",
-    "day": "strftime('%Y-%m-%d', at_ns / 1000000000, 'unixepoch')",
-    "hour": "strftime('%Y-%m-%d %H:00', at_ns / 1000000000, 'unixepoch')",
-    "status": "CASE WHEN status IS NULL OR outcome = 'ok' THEN outcome ELSE outcome || ' ' || status END",
-}
-_INPUT = "(input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens)"
-_JUDGED = f"(outcome = 'ok' AND estimated = 0 AND estimated_input_tokens > 0 AND {_INPUT} > 0)"
-_TWO_DIGITS = """CASE
-    WHEN queued_ms < 10 THEN round(queued_ms, 1) WHEN queued_ms < 100 THEN round(queued_ms)
-    WHEN queued_ms < 1e3 THEN round(queued_ms / 10) * 10 WHEN queued_ms < 1e4 THEN round(queued_ms / 100) * 100
-    WHEN queued_ms < 1e5 THEN round(queued_ms / 1e3) * 1e3 WHEN queued_ms < 1e6 THEN round(queued_ms / 1e4) * 1e4
-    ELSE round(queued_ms / 1e5) * 1e5 END"""
-_ATTEMPTS = f"""
-    SELECT {{key}} AS k, {_TWO_DIGITS} AS wait,
-        count(*), sum(outcome = 'ok'), sum(outcome IN ('rate_limited', 'ramp_limited')),
-        sum(input_tokens), sum(cache_read_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens),
-        sum(output_tokens), sum(thinking_tokens), sum(web_searches),
-        sum(cost_nanousd), sum(cost_nanousd IS NULL), sum(estimated), sum(CASE WHEN estimated THEN cost_nanousd END),
-        sum({_JUDGED}), total(CASE WHEN {_JUDGED} THEN abs(estimated_input_tokens - {_INPUT}) * 1.0 / {_INPUT} END),
-        max(queued_ms)
-    FROM attempts WHERE at_ns >= ? GROUP BY k, wait"""
-_CALLS = "SELECT {key} AS k, count(DISTINCT call_id) FROM attempts WHERE at_ns >= ? GROUP BY k"
-_ALL_CALLS = "SELECT count(DISTINCT call_id) FROM attempts WHERE at_ns >= ?"
+_AT_ONCE = 1000  # attempts that are sooner read than added up for good
+_REFUSED = "outcome IN ('rate_limited', 'ramp_limited')"
+_SUMMED = (
+    "attempts",
+    "CASE outcome WHEN 'ok' THEN attempts ELSE 0 END",
+    f"CASE WHEN {_REFUSED} THEN attempts ELSE 0 END",
+    *("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"),
+    *("output_tokens", "thinking_tokens", "web_searches"),
+    *("cost_nanousd", "unpriced", "estimated", "estimated_nanousd", "judged", "off_ppm"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +45,7 @@ class Line:
 
     `cost_nanousd` is without the `unpriced` attempts; `estimated` attempts (cancelled, lost) and what they cost are ours to
     the best of our knowledge. `estimate_error` is the mean of |estimated − true| ÷ true input. None: nothing to say.
+    `second` is the other key, where lines are told apart by two.
     """
 
     key: str
@@ -78,6 +67,14 @@ class Line:
     estimate_error: float | None
     queued_p50_ms: float | None
     queued_max_ms: float | None
+    queued_total_ms: int = 0
+    second: str = ""
+
+    @property
+    def tokens(self) -> int:
+        """All input and output."""
+        read = self.input_tokens + self.cache_read_tokens
+        return read + self.cache_write_5m_tokens + self.cache_write_1h_tokens + self.output_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,73 +87,150 @@ class Report:
     total: Line
     under_way: int
     note: str = ""
+    until_ns: int | None = None
+    where: Where = ()
 
 
-def usage(path: Path, by: str = "model", since_ns: int = 0) -> Report:
-    """What the ledger at `path` says since `since_ns` (ns since 1970 UTC). A ledger that is not there is an empty one.
+def usage(
+    path: Path,
+    by: str = "model",
+    since_ns: int = 0,
+    *,
+    until_ns: int = END_NS,
+    where: Where = (),
+    told: Callable[[int], object] | None = None,
+) -> Report:
+    """What the ledger at `path` says of the attempts from `since_ns` to before `until_ns` (ns since 1970 UTC).
 
-    InputError for an unknown `by`; LedgerError for a file that is no ledger, broken, or of a newer headway.
+    `by` is one word or two with a comma. A ledger that is not there is an empty one. `told` hears how many attempts are
+    still to be added up, now and then, where that takes long. InputError for an unknown `by` or `where`; LedgerError for a
+    file that is no ledger, broken, or of a newer headway.
     """
-    if by not in _KEYS:
-        raise InputError(f"cannot group by {by!r}", hint=f"One of: {', '.join(_KEYS)}.")
+    keys_of(by)
+    until = None if until_ns >= END_NS else until_ns
     if not path.exists():
         note = f"There is no ledger at {path} yet. It appears with the first call that goes through headway."
-        return Report(by, since_ns, (), _line("total", 0, []), 0, note)
-    _bury_the_dead(path)
+        return Report(by, since_ns, (), _Group().line(("total", "")), 0, note, until, where)
+    prepare(path, told)
     try:
         with closing(read_file(path)) as db:
-            return _report(db, by, since_ns)
+            return read_report(db, by, since_ns, until_ns, where)
     except sqlite3.Error as error:
         raise LedgerError(f"cannot read the ledger {path}: {error}") from error
 
 
-def _bury_the_dead(path: Path) -> None:
-    """So that the report shows what a killed process left. A ledger that is busy or not ours to write is read as it is."""
+def read_report(
+    db: sqlite3.Connection, by: str, since_ns: int = 0, until_ns: int = END_NS, where: Where = ()
+) -> Report:
+    """The same, of an open ledger as it is, at one moment. Raises sqlite3.Error as well."""
+    keys = keys_of(by)
+    db.execute("BEGIN")
+    try:
+        by_hour = any(key in ("session", "hour") for key in keys)
+        parts = find_parts(db, since_ns, until_ns, where, by_hour=by_hour)
+        lines, total = _lines(db, keys, parts)
+        (under_way,) = db.execute("SELECT count(*) FROM open_attempts").fetchone()
+    finally:
+        db.execute("ROLLBACK")
+    until = None if until_ns >= END_NS else until_ns
+    return Report(by, since_ns, lines, total, under_way, _note(lines, parts), until, where)
+
+
+def keys_of(by: str) -> tuple[str, ...]:
+    """The words of `by`. InputError for one that is not known, and for more than two."""
+    keys = tuple(key.strip() for key in by.split(","))
+    for key in keys:
+        if key not in By.__args__:  # type: ignore[attr-defined]  # a Literal has its words
+            key_sql(f"{key}'s kind" if key in ("pool", "cause") else key)
+    if len(keys) > 2 or len(set(keys)) < len(keys):
+        raise InputError(f"cannot group by {by!r}", hint="By one or two different words, like tenant,day.")
+    return keys
+
+
+def prepare(path: Path, told: Callable[[int], object] | None = None) -> None:
+    """Count what a killed process left, and add up what is new. A ledger that is busy or not ours is read as it is."""
     with suppress(LedgerError, sqlite3.Error), closing(open_file(path, wait_ms=200)) as db:
         sweep(db, time.time_ns())
+        bring_up_to_date(db, told, least=_AT_ONCE)
 
 
-def _report(db: sqlite3.Connection, by: str, since_ns: int) -> Report:
-    db.execute("BEGIN")  # one moment for all that follows
-    key = _KEYS[by]
-    calls = dict(db.execute(_CALLS.format(key=key), (since_ns,)))
-    pieces: dict[str, list[Sequence[float]]] = defaultdict(list)
-    for name, *piece in db.execute(_ATTEMPTS.format(key=key), (since_ns,)):
-        pieces[name].append([value or 0 for value in piece])
-    lines = [_line(str(name), calls.get(name, 0), found) for name, found in pieces.items()]
-    lines.sort(key=(lambda line: line.key) if by in ("day", "hour") else _dearest_first)
-    all_calls = db.execute(_ALL_CALLS, (since_ns,)).fetchone()[0]
-    total = _line("total", all_calls, [piece for found in pieces.values() for piece in found])
-    under_way = db.execute("SELECT count(*) FROM open_attempts").fetchone()[0]
-    note = "" if lines else "The ledger has no attempts in this time."
-    return Report(by, since_ns, tuple(lines), total, under_way, note)
+def _note(lines: Sequence[Line], parts: Parts) -> str:
+    if not lines:
+        return "The ledger has no attempts in this time."
+    return "Attempts of that time were removed: whole hours are counted." if parts.is_rounded else ""
 
 
-def _dearest_first(line: Line) -> tuple[int, int, str]:
-    return (-line.cost_nanousd, -line.attempts, line.key)
+@dataclass(slots=True)
+class _Group:
+    """What belongs to one line, and how long it waited."""
+
+    sums: list[int] = field(default_factory=lambda: [0] * len(_SUMMED))
+    calls: int = 0
+    steps: Counter[int] = field(default_factory=Counter)
+    waited_us: int = 0
+    longest_ms: float = 0.0
+
+    def add(self, other: _Group) -> None:
+        self.sums = [mine + more for mine, more in zip(self.sums, other.sums, strict=True)]
+        self.steps.update(other.steps)
+        self.waited_us += other.waited_us
+        self.longest_ms = max(self.longest_ms, other.longest_ms)
+
+    def line(self, key: Key) -> Line:
+        *whole, judged, off_ppm = self.sums
+        median = at_share(self.steps, 0.5)
+        return Line(
+            key[0],
+            self.calls,
+            **dict(zip((each.name for each in fields(Line)[2:16]), whole, strict=True)),
+            estimate_error=off_ppm / 1e6 / judged if judged else None,
+            queued_p50_ms=None if median is None else median / 1000,
+            queued_max_ms=self.longest_ms if self.steps else None,
+            queued_total_ms=self.waited_us // 1000,
+            second=key[1],
+        )
 
 
-def _line(key: str, calls: int, pieces: Sequence[Sequence[float]]) -> Line:
-    """Fold the pieces of one group (one for each step of the histogram of waits) into a line."""
-    sums = [sum(column) for column in zip(*(piece[1:] for piece in pieces), strict=True)] or [0] * 17
-    *counts, judged, error, _ = sums
-    whole = dict(zip((field.name for field in fields(Line)[2:16]), map(int, counts), strict=True))
-    return Line(
-        key=key,
-        calls=calls,
-        **whole,
-        estimate_error=error / judged if judged else None,
-        queued_p50_ms=_median((piece[0], int(piece[1])) for piece in pieces),
-        queued_max_ms=max((piece[-1] for piece in pieces), default=None),
-    )
+def _lines(db: sqlite3.Connection, keys: tuple[str, ...], parts: Parts) -> tuple[tuple[Line, ...], Line]:
+    named = f"{key_sql(keys[0])} AS k1, {key_sql(keys[1]) if len(keys) == 2 else repr('')} AS k2"
+    groups: dict[Key, _Group] = defaultdict(_Group)
+    single = parts.attempts()
+    summed = ", ".join(f"sum({each})" for each in _SUMMED)
+    for source in (*parts.sums(), single):
+        for k1, k2, *sums in db.execute(
+            f"SELECT {named}, {summed} FROM ({source.sql}) GROUP BY k1, k2", source.values
+        ):
+            group = groups[str(k1), str(k2)]
+            group.sums = [mine + more for mine, more in zip(group.sums, sums, strict=True)]
+    waited = "step_us, sum(attempts), sum(waited_us), max(longest_ms)"
+    for source in (*parts.waits(), single):
+        for k1, k2, step, count, waited_us, longest in db.execute(
+            f"SELECT {named}, {waited} FROM ({source.sql}) GROUP BY k1, k2, step_us", source.values
+        ):
+            group = groups[str(k1), str(k2)]
+            group.steps[step] += count
+            group.waited_us += waited_us
+            group.longest_ms = max(group.longest_ms, longest)
+    for key, calls in count_calls(db, named, parts).items():
+        groups[key].calls = calls
+    total = _Group()
+    for group in groups.values():
+        total.add(group)
+    total.calls = count_calls(db, "'' AS k1, '' AS k2", parts).get(("", ""), 0)
+    lines = [group.line(key) for key, group in groups.items() if group.sums[0]]
+    return tuple(_in_order(lines, keys)), total.line(("total", ""))
 
 
-def _median(steps: Iterable[tuple[float, int]]) -> float | None:
-    ordered = sorted(steps)
-    half = sum(count for _, count in ordered) / 2
-    seen = 0
-    for value, count in ordered:
-        seen += count
-        if seen >= half:
-            return value
-    return None
+def _in_order(lines: list[Line], keys: tuple[str, ...]) -> list[Line]:
+    """Dearest first, times in order; lines with the same first key stand together."""
+    cost, attempts = Counter[str](), Counter[str]()
+    for line in lines:
+        cost[line.key] += line.cost_nanousd
+        attempts[line.key] += line.attempts
+
+    def place(line: Line) -> tuple[int | str, ...]:
+        first = () if keys[0] in TIMES else (-cost[line.key], -attempts[line.key])
+        second = () if keys[-1] in TIMES else (-line.cost_nanousd, -line.attempts)
+        return (*first, line.key, *second, line.second)
+
+    return sorted(lines, key=place)

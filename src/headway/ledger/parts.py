@@ -1,0 +1,225 @@
+"""What of a ledger a report reads, as SQL: sums of whole hours and days, and single attempts where these do not reach.
+
+    since                                                                        until
+      |· attempts ·|— hours —|======= days =======|— hours —|··· attempts of the last, partial hour ···|
+                          and, wherever they lie: attempts that are not added up yet, and lost ones
+
+Every source has the same columns, so a report asks each of them the same question and adds up the answers.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+from headway.errors import InputError, LedgerError
+
+HOUR_NS = 3600 * 10**9
+END_NS = 2**63 - 1
+DIMENSIONS = (
+    *("session", "tenant", "job", "model_served", "model_asked"),
+    *("pool", "class", "outcome", "status"),
+)
+SUMS = (
+    *("attempts", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"),
+    *("output_tokens", "thinking_tokens", "web_searches", "cost_nanousd", "unpriced"),
+    *("estimated", "estimated_nanousd", "judged", "off_ppm", "taken"),
+)
+
+
+def _step_sql(us: str) -> str:
+    """Steps of 5 to 10 % of the value, so that none is off by more than 5 %; below a millisecond: 0."""
+    branches, ten = [f"WHEN {us} < 1000 THEN 0"], 1000
+    while ten < 10**13:
+        for most, step in ((2 * ten, ten // 10), (5 * ten, ten // 5), (10 * ten, ten // 2)):
+            branches.append(f"WHEN {us} < {most} THEN ({us} + {step // 2}) / {step} * {step}")
+        ten *= 10
+    return f"CASE {' '.join(branches)} ELSE {ten} END"
+
+
+INPUT = "(input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens)"
+JUDGED = f"(outcome = 'ok' AND estimated = 0 AND estimated_input_tokens > 0 AND {INPUT} > 0)"
+_OFF = f"CAST(min(abs(estimated_input_tokens - {INPUT}) * 1e6 / {INPUT}, 1e9) AS INTEGER)"
+_US = "CAST(coalesce(queued_ms, 0) * 1000 AS INTEGER)"
+ATTEMPT = f"""
+    id, number, at_ns / {HOUR_NS} AS hour, CASE call_id WHEN '' THEN attempt_id ELSE call_id END AS call,
+    session, tenant, job, model_served, model_asked, pool, class, outcome, coalesce(status, 0) AS status,
+    1 AS attempts, input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens,
+    thinking_tokens, web_searches, coalesce(cost_nanousd, 0) AS cost_nanousd, cost_nanousd IS NULL AS unpriced, estimated,
+    CASE WHEN estimated THEN coalesce(cost_nanousd, 0) ELSE 0 END AS estimated_nanousd,
+    {JUDGED} AS judged, CASE WHEN {JUDGED} THEN {_OFF} ELSE 0 END AS off_ppm,
+    (estimated = 1 OR coalesce(status < 400, 0)) AS taken,
+    waited_for AS cause, {_step_sql(_US)} AS step_us, {_US} AS waited_us, coalesce(queued_ms, 0.0) AS longest_ms"""
+
+_KEYS = {
+    "model": "model_served",
+    "tenant": "tenant",
+    "session": "session",
+    "job": "job",
+    "class": "class",
+    "day": "strftime('%Y-%m-%d', hour * 3600, 'unixepoch')",
+    "hour": "strftime('%Y-%m-%d %H:00', hour * 3600, 'unixepoch')",
+    "status": "CASE WHEN coalesce(status, 0) = 0 OR outcome = 'ok' THEN outcome ELSE outcome || ' ' || status END",
+    "pool": "pool",
+    "cause": "cause",
+}
+_FILTERS = ("model", "tenant", "session", "job", "class", "status", "pool")
+
+Where = tuple[tuple[str, str], ...]
+
+
+def key_sql(name: str) -> str:
+    """What tells groups apart, as SQL. InputError for a word that none of them has."""
+    if name not in _KEYS:
+        known = ", ".join(each for each in _KEYS if each not in ("pool", "cause"))
+        raise InputError(f"cannot group by {name!r}", hint=f"One of: {known}; or two of them: tenant,day.")
+    return _KEYS[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One part of a report: rows with `hour`, the dimensions and what is added up. `values` go with the SQL."""
+
+    sql: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Which hours, days and attempts a report reads. Hours since 1970 UTC: sums from `first` to before `last`, of it days
+    from `first_day` to before `last_day`. `pruned_ns`: attempts from before that may be gone."""
+
+    since_ns: int
+    until_ns: int
+    upto: int
+    first: int
+    last: int
+    first_day: int
+    last_day: int
+    pruned_ns: int
+    where: Where = ()
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether single attempts would be needed that were removed: then whole hours are counted."""
+        return any(moment % HOUR_NS and moment < self.pruned_ns for moment in (self.since_ns, self.until_ns))
+
+    def sums(self) -> tuple[Source, ...]:
+        """Where sums are."""
+        return tuple(self._cells("sums", *span) for span in self._spans())
+
+    def waits(self) -> tuple[Source, ...]:
+        """Where waits are."""
+        return tuple(self._cells("waits", *span) for span in self._spans())
+
+    def shared(self) -> tuple[Source, ...]:
+        """Calls that have attempts in several cells of one of the sources of `sums`."""
+        table = "(SELECT shared.*, shares.calls FROM shared JOIN shares ON shares.id = share)"
+        return tuple(self._cells(table, *span) for span in self._spans())
+
+    def straddling(self) -> Source:
+        """Calls that have attempts in more than one of the sources of `sums`; `part` tells which."""
+        part = "CASE WHEN m.start < ? THEN 0 WHEN m.start < ? THEN 1 ELSE 2 END"
+        edges = "start >= ? AND start < ? OR start >= ? AND start < ?"
+        condition, values = self.filter_sql()
+        sql = (
+            f"SELECT m.share, m.start AS hour, {part} AS part, shares.calls, {', '.join(DIMENSIONS)}"
+            f" FROM (SELECT DISTINCT share FROM shared WHERE span = 1 AND ({edges})) AS e"
+            " JOIN shared AS m ON m.share = e.share JOIN shares ON shares.id = m.share JOIN kinds ON kinds.id = m.kind"
+            f" WHERE m.start >= ? AND m.start < ?{condition}"
+        )
+        days = (self.first_day, self.last_day)
+        around = (self.first, self.first_day, self.last_day, self.last)
+        return Source(sql, (*days, *around, self.first, self.last, *values))
+
+    def attempts(self, columns: str = ATTEMPT) -> Source:
+        """Single attempts that no sum of this report has."""
+        condition, values = self.filter_sql()
+        not_aside = "id NOT IN (SELECT id FROM aside)"
+        pieces, bound = [], []
+        low, high = max(self.first * HOUR_NS, self.since_ns), min(self.last * HOUR_NS, self.until_ns)
+        edges = (
+            [(self.since_ns, low), (high, self.until_ns)] if low < high else [(self.since_ns, self.until_ns)]
+        )
+        for begin, end in edges:
+            if begin < end:
+                pieces.append(f"at_ns >= ? AND at_ns < ? AND id <= ? AND {not_aside}{condition}")
+                bound += [begin, end, self.upto, *values]
+        for which in ("id > ?", "id IN (SELECT id FROM aside) AND id <= ?"):
+            pieces.append(f"{which} AND +at_ns >= ? AND +at_ns < ?{condition}")
+            bound += [self.upto, self.since_ns, self.until_ns, *values]
+        return Source(
+            " UNION ALL ".join(f"SELECT {columns} FROM attempts WHERE {piece}" for piece in pieces),
+            tuple(bound),
+        )
+
+    def is_summed_sql(self) -> tuple[str, tuple[Any, ...]]:
+        """The condition on an attempt `s` that is in the sums of this report."""
+        hour = f"s.at_ns / {HOUR_NS}"
+        sql = f"s.id <= ? AND s.id NOT IN (SELECT id FROM aside) AND {hour} >= ? AND {hour} < ?"
+        return sql, (self.upto, self.first, self.last)
+
+    def filter_sql(self) -> tuple[str, list[str]]:
+        """` AND tenant = ?` and its values. Values of one name: any of them; a * stands for anything."""
+        names: dict[str, list[str]] = {}
+        for name, value in self.where:
+            names.setdefault(name, []).append(value)
+        sql, bound = "", []
+        for name, values in names.items():
+            tests = [f"{_KEYS[name]} GLOB ?" if "*" in value else f"{_KEYS[name]} = ?" for value in values]
+            sql += f" AND ({' OR '.join(tests)})"
+            bound += [
+                value.replace("[", "[[]").replace("?", "[?]") if "*" in value else value for value in values
+            ]
+        return sql, bound
+
+    def _spans(self) -> tuple[tuple[int, int, int], ...]:
+        spans = (
+            (1, self.first, self.first_day),
+            (24, self.first_day, self.last_day),
+            (1, self.last_day, self.last),
+        )
+        return tuple(span for span in spans if span[1] < span[2])
+
+    def _cells(self, table: str, span: int, start: int, end: int) -> Source:
+        condition, values = self.filter_sql()
+        sql = (
+            f"SELECT *, start AS hour FROM {table} JOIN kinds ON kinds.id = kind"
+            f" WHERE span = ? AND start >= ? AND start < ?{condition}"
+        )
+        return Source(sql, (span, start, end, *values))
+
+
+def find_parts(
+    db: sqlite3.Connection, since_ns: int, until_ns: int = END_NS, where: Where = (), *, by_hour: bool = False
+) -> Parts:
+    """How to read what lies between two moments. `by_hour`: single hours or sessions are wanted.
+
+    To be asked in the transaction in which they are read. LedgerError if the file is of an older headway.
+    """
+    for name, _ in where:
+        if name not in _FILTERS:
+            raise InputError(
+                f"cannot filter by {name!r}", hint=f"One of: {', '.join(_FILTERS)}; like tenant=search."
+            )
+    try:
+        upto, pruned_ns = db.execute("SELECT upto, pruned_ns FROM rolled").fetchone()
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
+        raise LedgerError(
+            "this ledger was written by an older headway and cannot be changed here",
+            hint="Run headway usage once as its owner, or copy it to where you may write.",
+        ) from None
+    first, last = -(-since_ns // HOUR_NS), until_ns // HOUR_NS
+    if since_ns < pruned_ns:
+        first = since_ns // HOUR_NS
+    if until_ns < pruned_ns:
+        last = -(-until_ns // HOUR_NS)
+    first_day, last_day = -(-first // 24) * 24, last // 24 * 24
+    if by_hour or any(name == "session" for name, _ in where) or first_day >= last_day:
+        first_day = last_day = last
+    if first >= last:
+        first = last = first_day = last_day = since_ns // HOUR_NS
+    return Parts(since_ns, until_ns, upto, first, last, first_day, last_day, pruned_ns, where)
