@@ -6,13 +6,14 @@ import asyncio
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from math import inf
 from typing import Any, assert_never
 
 import msgspec
 
-from headway.emulator.answers import Answer, HangUp, Serving
+from headway.emulator.admin import rate_limits
+from headway.emulator.answers import Answer, Clerk, HangUp, Serving
 from headway.emulator.checks import MAX_BODY_BYTES, Rejected
 from headway.emulator.organisation import Organisation
 from headway.emulator.replies import events, whole
@@ -36,6 +37,7 @@ class Api:
 
     def __init__(self, organisation: Organisation) -> None:
         self.organisation = organisation
+        self._admin = Clerk("admin")
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         transport: asyncio.Transport = scope["state"]["transport"]
@@ -60,6 +62,8 @@ class Api:
                 return self.organisation.count(headers, body, now)
             case "GET", _ if path == "/v1/models" or path.startswith("/v1/models/"):
                 return self.organisation.models(headers, path[len("/v1/models/") :])
+            case "GET", "/v1/organizations/rate_limits":
+                return self._rate_limits(headers, scope["query_string"])
             case "GET", "/emulator/stats":
                 markers = b"markers=1" in scope["query_string"]
                 return _json(self.organisation.stats(now, markers=markers))
@@ -68,6 +72,13 @@ class Api:
                 return _json({"reset": True})
             case _:
                 return self.organisation.reject(_NO_PLACE if body is not None else _TOO_LARGE)
+
+    def _rate_limits(self, headers: Mapping[bytes, bytes], query: bytes) -> Answer:
+        try:
+            values = rate_limits(self.organisation.profile, headers, query)
+        except Rejected as no:
+            return self.organisation.reject(no)
+        return self._admin.answer(self._admin.next_id(), values)
 
     async def _message(
         self, scope: Any, body: bytes | None, transport: asyncio.Transport, receive: Receive, send: Send

@@ -25,7 +25,7 @@ class ModelFacts:
     """What is published about one model. Tokens; `retires` is an ISO date or empty.
 
     `tokenizer` is "3" or "4.7". `cache_reads_free`: reads of the prompt cache stay out of the input limit. `overflow`:
-    input + max_tokens may be beyond the window.
+    input + max_tokens may be beyond the window. `names` are further ids of it, `note` is what else there is to know.
     """
 
     id: str
@@ -40,6 +40,8 @@ class ModelFacts:
     retires: str = ""
     cache_reads_free: bool = True
     overflow: bool = True
+    names: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Catalog:
     """Models and tiers of one provider. Build it with `Catalog.load()`; it never changes afterwards."""
 
     def __init__(self, data: dict[str, Any]) -> None:
-        self.models = tuple(ModelFacts(**entry) for entry in data["models"])
+        self.models = tuple(_facts(entry) for entry in data["models"])
         self.tiers = tuple(str(entry["name"]) for entry in data["tiers"])
         self.read = str(data["read"])
         self._by_version = {(facts.family, facts.generation): facts for facts in self.models}
@@ -155,6 +157,10 @@ def oversize(facts: ModelFacts, estimate: Estimate) -> Oversize | None:
         text = f"prompt of about {prompt:,} tokens and max_tokens {asked:,} are together {both - window:,} over the {limit}"
         return Oversize("prompt and max_tokens", both, window, text)
     return None
+
+
+def _facts(entry: dict[str, Any]) -> ModelFacts:
+    return ModelFacts(**(entry | {"names": tuple(entry.get("names", ()))}))
 
 
 def _tier_limits(amounts: list[int], source: str) -> TierLimits:
