@@ -62,6 +62,8 @@ class Api:
                 return self.organisation.count(headers, body, now)
             case "GET", _ if path == "/v1/models" or path.startswith("/v1/models/"):
                 return self.organisation.models(headers, path[len("/v1/models/") :])
+            case "GET", "/v1/organizations/usage_report/messages":
+                return self.organisation.usage_report(headers, scope["query_string"], time.time())
             case "GET", "/v1/organizations/rate_limits":
                 return self._rate_limits(headers, scope["query_string"])
             case "GET", "/emulator/stats":

@@ -83,10 +83,15 @@ def check_window(asked: Asked, prompt: Prompt) -> None:
         raise _invalid(f"A maximum of {_MAX_BREAKPOINTS} blocks with cache_control may be provided. {found}")
 
 
-def _check_key(headers: Mapping[bytes, bytes], profile: Profile) -> None:
-    """Either header carries the key; x-api-key wins. Any key will do, unless the profile names one."""
+def key_in(headers: Mapping[bytes, bytes]) -> bytes:
+    """The key. Either header carries it; x-api-key wins."""
     bearer = headers.get(b"authorization", b"")
-    key = headers.get(b"x-api-key") or (bearer[7:] if bearer[:7].lower() == b"bearer " else b"")
+    return headers.get(b"x-api-key") or (bearer[7:] if bearer[:7].lower() == b"bearer " else b"")
+
+
+def _check_key(headers: Mapping[bytes, bytes], profile: Profile) -> None:
+    """Any key will do, unless the profile names one."""
+    key = key_in(headers)
     if not key:
         raise Rejected(401, "authentication_error", "x-api-key header is required")
     if profile.key is not None and key.decode("latin-1") != profile.key:

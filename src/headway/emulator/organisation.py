@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
+from urllib.parse import parse_qs
 
 from headway.emulator.answers import Answer, Clerk, HangUp, Serving, identity
 from headway.emulator.books import Books
 from headway.emulator.cache import InputUsage, Lookup, PromptCache
-from headway.emulator.checks import Asked, Rejected, check_headers, check_window, read_request
+from headway.emulator.checks import Asked, Rejected, check_headers, check_window, key_in, read_request
 from headway.emulator.pool import Load, Pool
 from headway.emulator.profile import Profile
 from headway.emulator.prompt import Prompt, read_prompt
 from headway.emulator.ramp import Ramp
 from headway.emulator.replies import Message
+from headway.emulator.reports import Reports
 from headway.emulator.script import INSTEAD, Mishap, Script, draw_mishap, write_script
 from headway.emulator.tiers import MODELS, Limits, Model, find_model
 
@@ -37,6 +39,7 @@ class Organisation:
         """Forget everything: full buckets, empty cache, empty books. Request ids go on."""
         profile = self.profile
         self.books = Books()
+        self._reports = Reports()
         self._cache = PromptCache(profile.minute_s)
         self._ramp = (
             None if profile.ramp is None else Ramp(profile.ramp, profile.ramp_floor, profile.minute_s)
@@ -62,7 +65,11 @@ class Organisation:
             return instead
         script = self._script(asked, prompt, digest, headers, mishap)
         marker = headers.get(b"emulator-marker", b"").decode("latin-1") or _user_id(asked.request)
-        return self._admit(request_id, asked, prompt, script, marker, now, at_utc)
+        decision = self._admit(request_id, asked, prompt, script, marker, now, at_utc)
+        if isinstance(decision, Serving):
+            billed = decision.message.usage, decision.message.script.output_tokens
+            self._reports.note(at_utc, asked.model.id, key_in(headers), *billed)
+        return decision
 
     def count(self, headers: _Fields, body: bytes, now: float) -> Answer:
         """Decide on `POST /v1/messages/count_tokens`."""
@@ -94,6 +101,16 @@ class Organisation:
             if model is None:
                 raise Rejected(404, "not_found_error", f"model: {name}")
             return self._clerk.answer(request_id, _described(model))
+        except Rejected as no:
+            return self.reject(no, request_id)
+
+    def usage_report(self, headers: _Fields, query: bytes, now_utc: float) -> Answer:
+        """Decide on `GET /v1/organizations/usage_report/messages`."""
+        request_id = self._clerk.next_id()
+        try:
+            check_headers(headers, self.profile)
+            asked = parse_qs(query.decode("latin-1"))
+            return self._clerk.answer(request_id, self._reports.usage(asked, now_utc))
         except Rejected as no:
             return self.reject(no, request_id)
 
