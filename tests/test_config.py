@@ -21,6 +21,7 @@ concurrency = 7
 stream = false
 any_model = true
 ledger = "here.sqlite3"
+fingerprints = false
 
 [limits]
 requests = "50/min"
@@ -87,6 +88,7 @@ def test_every_setting_can_stand_in_a_file(tmp_path: Path) -> None:
         stream=False,
         any_model=True,
         ledger=str(tmp_path / "here.sqlite3"),
+        fingerprints=False,
         session=SessionDefaults("nightly", "bulk", "2usd", 1.5),
     )
 

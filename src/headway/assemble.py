@@ -13,6 +13,7 @@ from headway.core.call import Call, Unit, Usage
 from headway.core.engine import Engine
 from headway.core.limit import Limit, parse_limits, with_burst
 from headway.errors import ConfigError, InputError
+from headway.ledger.key import fingerprint_key
 from headway.ledger.price import Prices
 from headway.ledger.sqlite import NoLedger, SqliteLedger, default_path
 from headway.providers.anthropic import Anthropic
@@ -103,7 +104,20 @@ def open_ledger(config: Config, prices: Prices) -> SqliteLedger | NoLedger:
     """The ledger that the settings name; "none" keeps none. Raises LedgerError."""
     if config.ledger == "none":
         return NoLedger()
-    return SqliteLedger(Path(config.ledger) if config.ledger else default_path(), prices=prices)
+    return SqliteLedger(_path_of(config), prices=prices)
+
+
+def fingerprinting(provider: Anthropic, config: Config) -> Anthropic:
+    """The provider that marks calls for the ledger of the settings: `provider` itself if it keeps none, is not to have
+    fingerprints, or has no key for them. Makes that key, if there is none yet."""
+    if config.ledger == "none" or not config.fingerprints:
+        return provider
+    key = fingerprint_key(_path_of(config))
+    return provider if key is None else Anthropic(provider.catalog, salt=key, fingerprints=True)
+
+
+def _path_of(config: Config) -> Path:
+    return Path(config.ledger) if config.ledger else default_path()
 
 
 def _check_base_url(base_url: str) -> None:

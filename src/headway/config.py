@@ -57,6 +57,7 @@ class Config:
     stream: bool = True
     any_model: bool = False
     ledger: str | None = None
+    fingerprints: bool = True
     session: SessionDefaults = SessionDefaults()
     file: str | None = field(default=None, repr=False, compare=False)
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)

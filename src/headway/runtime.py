@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx2
 
-from headway.assemble import Parts, build, open_ledger
+from headway.assemble import Parts, build, fingerprinting, open_ledger
 from headway.config import Config, load
 from headway.core.bucket import Lesson
 from headway.core.call import Unit
@@ -80,6 +80,8 @@ class Engine:
             parts.prices,
             parts.engine,
         )
+        if isinstance(self.ledger, SqliteLedger):
+            self.provider = fingerprinting(parts.provider, self.config)
         self.core.lessons = self._lessons
         self.density = Density()
         self.turnstile = Turnstile(self.core, self.ledger, time.monotonic, time.time_ns, self._tell)

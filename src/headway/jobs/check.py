@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from headway.assemble import Parts
+from headway.core.ports import Provider
 from headway.errors import JobFileError
 from headway.jobs.index import Check, Checked, Index
 from headway.jobs.lines import PATH, read_line
@@ -10,19 +11,21 @@ from headway.jobs.record import Options
 from headway.providers.catalog import oversize
 
 
-def checker(parts: Parts, options: Options) -> Check:
-    """Reads a line and checks it against what is known of its model. Raises JobFileError."""
+def checker(parts: Parts, options: Options, provider: Provider | None = None) -> Check:
+    """Reads a line and checks it against what is known of its model. Raises JobFileError. `provider`: what sizes it, if not
+    that of `parts`."""
+    sizes = provider or parts.provider
 
     def check(data: bytes, number: int) -> Checked:
         line = read_line(data, number, options.defaults, is_text=options.is_text)
-        identity = parts.provider.identify(PATH, line.request)
+        identity = sizes.identify(PATH, line.request)
         facts = parts.catalog.model(identity.model)
         if facts is None and not parts.config.any_model:
             near = parts.catalog.nearest_model(identity.model)
             raise JobFileError(
                 f"unknown model {identity.model!r}" + (f"; did you mean {near}?" if near else "")
             )
-        estimate = parts.provider.estimate(line.request)
+        estimate = sizes.estimate(line.request)
         problem = oversize(facts, estimate) if facts else None
         if problem:
             raise JobFileError(problem.text)

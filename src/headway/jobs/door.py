@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import anyio
 
-from headway.assemble import Parts, open_ledger
+from headway.assemble import Parts, fingerprinting, open_ledger
 from headway.core.forecast import Lengths
 from headway.core.retry import Retry
 from headway.drivers.aio import AioDriver
@@ -60,7 +60,11 @@ class Door:
         self._index: Index | None = None
         self._record: Record | None = None
         self._order: Order | None = None
-        self._check = checker(parts, options)
+        provider = fingerprinting(parts.provider, parts.config)
+        self._scan = checker(
+            parts, options, provider.without_fingerprints()
+        )  # of lines that may never be run
+        self._check = checker(parts, options, provider)
         self._retries = RETRIES if parts.config.retries is None else parts.config.retries
 
     def look(self, progress: Callable[[int], None] = lambda _read: None) -> Index:
@@ -69,7 +73,7 @@ class Door:
         Raises JobFileError for bad lines (unless `keep_going`) and for an input that has changed; OutputError.
         """
         options, tally = self.options, self.tally
-        index = self._index = scan(self._open(), self._check, progress)
+        index = self._index = scan(self._open(), self._scan, progress)
         if not index.good_count and not index.bad_count:
             raise JobFileError(f"{options.name} has no lines")
         if index.bad_count and not options.keep_going:
@@ -78,7 +82,7 @@ class Door:
             )
         self._refuse_unpriced(index)
         record = self._record = Record(options, index, tally)
-        record.reconcile(self._check, self._cost if self.parts.budget else None)
+        record.reconcile(self._scan, self._cost if self.parts.budget else None)
         if self.parts.budget is not None:
             self.parts.budget.spent = tally.before_nanousd
         self._order = Order(index.take_cells(record.done))

@@ -18,13 +18,21 @@ _LIMITED = re.compile(r"(?:^|/)v1/+messages(?:/+(?:(count_tokens)|(batches)(?:/.
 
 
 class Anthropic:
-    """The seam `core.ports.Provider` for the first-party API. `salt` keys the names of cache prefixes."""
+    """The seam `core.ports.Provider` for the first-party API. `salt` keys the names of cache prefixes, and of the cuts of
+    fingerprints, which estimates have if `fingerprints` says so."""
 
     name = "anthropic"
 
-    def __init__(self, catalog: Catalog | None = None, *, salt: bytes = b"") -> None:
+    def __init__(
+        self, catalog: Catalog | None = None, *, salt: bytes = b"", fingerprints: bool = False
+    ) -> None:
         self.catalog = catalog or Catalog.load()
-        self._salt = salt
+        self.salt = salt
+        self._fingerprints = fingerprints
+
+    def without_fingerprints(self) -> Anthropic:
+        """The same, with the same names of prefixes."""
+        return Anthropic(self.catalog, salt=self.salt)
 
     def identify(self, path: str, request: Mapping[str, Any]) -> Identity:
         """Messages draw on the pool of their model class; fast mode, counting and batches have pools of their own.
@@ -50,7 +58,8 @@ class Anthropic:
     def estimate(self, request: Mapping[str, Any]) -> Estimate:
         """Size a request by a fit on recorded exchanges; see `sizing`."""
         model = request.get("model")
-        return size(request, self.catalog.model(model) if isinstance(model, str) else None, self._salt)
+        facts = self.catalog.model(model) if isinstance(model, str) else None
+        return size(request, facts, self.salt, fingerprint=self._fingerprints)
 
     def read_limits(self, headers: Mapping[str, str]) -> tuple[Reading, ...]:
         """Requests, input tokens, output tokens; see `headers` for what is left alone."""

@@ -3,20 +3,27 @@
 A breakpoint writes an entry. A later request reads the longest entry that its own beginning equals, up to 20 blocks before
 one of its breakpoints: https://platform.claude.com/docs/en/build-with-claude/prompt-caching. So a conversation whose
 breakpoint moves on with each turn reads what the turn before wrote, and names must not depend on where breakpoints are.
+
+The ledger's fingerprints (`core.fingerprint`) are names of the same kind, cut shorter: one pass makes both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from hashlib import blake2b
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from headway.providers.prompt import Prompt, Section, encoded
+from headway.core.fingerprint import kept, packed
+from headway.providers.blocks import At, blocks_of, json_bytes
+from headway.providers.prompt import Prompt, Section
 
-_BYTES = 16
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+_HEX = 32  # of a name: 16 bytes
+_KEY_BLOCK = 64  # bytes that the hash takes in at once; a key of that size costs nothing per request
 _LOOKED_BACK = 20  # messages before the last breakpoint whose ends may be where an entry ends
-
-At = tuple[str, int, int]  # part, index, block
 
 
 class Cut(NamedTuple):
@@ -24,6 +31,13 @@ class Cut(NamedTuple):
 
     name: str
     size: int
+
+
+class Beginnings(NamedTuple):
+    """What one pass finds: the places where entries may end, and the fingerprint (empty unless wanted)."""
+
+    cuts: dict[At, Cut]
+    fingerprint: bytes
 
 
 def shared_sections(prompt: Prompt) -> list[Section]:
@@ -40,49 +54,57 @@ def shared_sections(prompt: Prompt) -> list[Section]:
     return prompt.sections[: (inner or closed)[-1]]
 
 
-def cuts(request: Mapping[str, Any], breakpoints: list[At], salt: bytes) -> dict[At, Cut]:
-    """The places up to the last of `breakpoints` where an entry may end: the breakpoints, and the ends of messages shortly
-    before them. Model, tools, system and messages count, in this order; `cache_control` does not."""
-    hashed = blake2b(key=salt[:64], digest_size=_BYTES)
-    hashed.update(encoded(request.get("model")))
-    wanted, last = set(breakpoints), breakpoints[-1]
-    first_end = last[1] - _LOOKED_BACK if last[0] == "messages" else 0
+def beginnings(
+    request: Mapping[str, Any], breakpoints: list[At], key: bytes, *, fingerprint: bool
+) -> Beginnings:
+    """Name the beginnings of a request: up to the last of `breakpoints` the places where an entry may end (those, and the
+    ends of messages shortly before the last), and for the fingerprint the cuts that are kept. Model, tools, system and
+    messages count, in this order."""
+    places, pieces = blocks_of(request)
+    wanted = _ends(places, breakpoints) if breakpoints else set()
+    shown = kept(len(places)) if fingerprint else []
+    model = request.get("model")
+    hashed = (_begun(key, model) if isinstance(model, str) else _begun_by(key, json_bytes(model))).copy()
     found: dict[At, Cut] = {}
-    size = 0
-    for at, ends_message, piece in _pieces(request):
-        hashed.update(b"\0")
-        hashed.update(piece)
-        size += len(piece)
-        if at in wanted or (ends_message and at[1] >= first_end):
-            found[at] = Cut(hashed.copy().hexdigest(), size)
+    prints: list[bytes] = []
+    marked, print_set = set(breakpoints), set(shown)
+    done = size = 0
+    for number in sorted({*shown, *wanted}):
+        data = pieces[number] if number == done else b"".join(pieces[done : number + 1])
+        hashed.update(data)
+        done, size = number + 1, size + len(data)
+        name, at = hashed.digest(), places[number]
+        if number in wanted:
+            found[at] = Cut(name.hex()[:_HEX], size)
+        if number in print_set:
+            part, index, block = at
+            prints.append(packed(name, size, block if part == "system" else index, part, at in marked))
+    return Beginnings(found, b"".join(prints))
+
+
+def _ends(places: list[At], breakpoints: list[At]) -> set[int]:
+    """The numbers of the blocks after which an entry may end."""
+    marked, last = set(breakpoints), breakpoints[-1]
+    first_end = last[1] - _LOOKED_BACK if last[0] == "messages" else 0
+    found = set()
+    for number, at in enumerate(places):
+        part, index, _ = at
+        if at in marked:
+            found.add(number)
+        elif part == "messages" and index >= first_end:
+            following = places[number + 1] if number + 1 < len(places) else None
+            if following is None or following[1] != index:
+                found.add(number)
         if at == last:
             break
     return found
 
 
-def _pieces(request: Mapping[str, Any]) -> Iterator[tuple[At, bool, bytes]]:
-    """Each block of the request in the order in which the API reads it: where it is, and whether it ends a message."""
-    tools, system, messages = request.get("tools"), request.get("system"), request.get("messages")
-    for index, tool in enumerate(tools if isinstance(tools, list) else [tools] if tools else []):
-        yield ("tools", index, 0), False, encoded(_bare(tool))
-    for number, block in enumerate(_blocks(system)):
-        yield ("system", 0, number), False, encoded(_bare(block))
-    for index, message in enumerate(messages if isinstance(messages, list) else []):
-        is_object = isinstance(message, dict)
-        role = encoded(message.get("role")) if is_object else b""
-        blocks = _blocks(message.get("content") if is_object else message)
-        for number, block in enumerate(blocks):
-            yield ("messages", index, number), number == len(blocks) - 1, role + encoded(_bare(block))
+@lru_cache(maxsize=64)
+def _begun(key: bytes, model: str) -> _Hash:
+    """The hash of what every request to a model begins with; to be copied."""
+    return _begun_by(key, json_bytes(model))
 
 
-def _blocks(content: object) -> list[object]:
-    """Text is short for a list of one block of text, and means the same entry."""
-    if isinstance(content, list):
-        return content
-    return [{"type": "text", "text": content}] if isinstance(content, str) else [content] if content else []
-
-
-def _bare(block: object) -> object:
-    if isinstance(block, dict) and "cache_control" in block:
-        return {key: value for key, value in block.items() if key != "cache_control"}
-    return block
+def _begun_by(key: bytes, model: bytes) -> _Hash:
+    return sha256(key.ljust(_KEY_BLOCK, b"\0") + model)

@@ -17,10 +17,11 @@ from operator import mul
 from typing import Any
 
 from headway.core.call import Estimate
+from headway.providers.blocks import At
 from headway.providers.catalog import ModelFacts
 from headway.providers.characters import Characters, count
 from headway.providers.parsed import whole
-from headway.providers.prefix import cuts, shared_sections
+from headway.providers.prefix import Cut, beginnings, shared_sections
 from headway.providers.prompt import Prompt, Section, encoded
 
 
@@ -83,8 +84,11 @@ _BEYOND_ERROR = 0.3
 _UNKNOWN_MIN_CACHEABLE = 4_096  # the most that any model asks for
 
 
-def size(request: Mapping[str, Any], facts: ModelFacts | None, salt: bytes = b"") -> Estimate:
-    """The estimate of a request. An unknown model is taken as a new one: rather too much than too little."""
+def size(
+    request: Mapping[str, Any], facts: ModelFacts | None, salt: bytes = b"", *, fingerprint: bool = False
+) -> Estimate:
+    """The estimate of a request, with its fingerprint if that is wanted: `salt` keys both. An unknown model is taken as a
+    new one: rather too much than too little."""
     new = facts is None or facts.tokenizer != "3"
     family = _NEW if new else _OLD
     prompt = Prompt(request, fine=new)
@@ -97,21 +101,29 @@ def size(request: Mapping[str, Any], facts: ModelFacts | None, salt: bytes = b""
     doubt = math.hypot(family.error * total, _SERVER_ERROR * server, *[part[1] for part in parts])
     most, error = whole(request.get("max_tokens")), min(1.0, doubt / total)
     if not prompt.is_cut:
-        return Estimate(total, most, error=error)
+        if not fingerprint:
+            return Estimate(total, most, error=error)
+        return Estimate(
+            total, most, error=error, fingerprint=beginnings(request, [], salt, fingerprint=True).fingerprint
+        )
+    closed = [number for number, section in enumerate(prompt.sections) if section.closed]
     least = facts.min_cacheable_tokens if facts else _UNKNOWN_MIN_CACHEABLE
-    cached = _cached(request, prompt, tokens, least, salt)
-    return Estimate(total, most, error=error, **cached)
+    may_cache = sum(tokens[: closed[-1] + 1]) >= least
+    if not may_cache and not fingerprint:
+        return Estimate(total, most, error=error)
+    named = beginnings(
+        request, [prompt.sections[number].at for number in closed], salt, fingerprint=fingerprint
+    )
+    cached = _cached(prompt, closed, named.cuts, tokens, least) if may_cache else {}
+    return Estimate(total, most, error=error, fingerprint=named.fingerprint, **cached)
 
 
 def _cached(
-    request: Mapping[str, Any], prompt: Prompt, tokens: list[float], least: float, salt: bytes
+    prompt: Prompt, closed: list[int], found: Mapping[At, Cut], tokens: list[float], least: float
 ) -> dict[str, Any]:
-    """What of a request the prompt cache may hold; `tokens` are those of each section. Entries below `least` are not kept."""
-    closed = [number for number, section in enumerate(prompt.sections) if section.closed]
-    if not closed or sum(tokens[: closed[-1] + 1]) < least:
-        return {}
+    """What of a request the prompt cache may hold; `tokens` are those of each section, the `closed` of which end at a
+    breakpoint, `found` the places where entries may end. Entries below `least` are not kept."""
     upto = list(accumulate(tokens))
-    found = cuts(request, [prompt.sections[number].at for number in closed], salt)
     marked = {prompt.sections[number].at: upto[number] for number in closed}
     marked = {at: amount for at, amount in marked.items() if at in found}
     if not marked:

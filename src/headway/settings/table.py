@@ -50,6 +50,13 @@ SETTINGS = (
     Setting("stream", "HEADWAY_STREAM", "switch", "true", "whether jobs stream replies"),
     Setting("any_model", "HEADWAY_ANY_MODEL", "switch", "false", "send models the catalog does not know"),
     Setting("ledger", "HEADWAY_LEDGER", "path", '"usage.sqlite3"', "the ledger's file; none keeps none"),
+    Setting(
+        "fingerprints",
+        "HEADWAY_FINGERPRINTS",
+        "switch",
+        "true",
+        "whether the ledger keeps which beginnings of prompts are equal",
+    ),
     Setting("session.tenant", "HEADWAY_SESSION_TENANT", "name", '"nightly"', "who calls belong to"),
     Setting("session.class", "HEADWAY_SESSION_CLASS", "class", '"bulk"', "how urgent calls are"),
     Setting("session.budget", "HEADWAY_SESSION_BUDGET", "budget", '"2usd"', "the most a session may use"),
