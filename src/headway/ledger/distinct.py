@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 
-from headway.ledger.parts import ATTEMPT, Parts
+from headway.ledger.parts import ATTEMPT, Parts, of_call_sql
 
 Key = tuple[str, str]
 
@@ -45,8 +45,8 @@ def _summed_too(named: str, parts: Parts) -> tuple[str, tuple[object, ...]]:
     is_summed, summed = parts.is_summed_sql()
     condition, values = parts.filter_sql()
     others = (
-        f"SELECT {named} FROM (SELECT {ATTEMPT} FROM attempts AS s WHERE s.attempt_id > r.call || '-'"
-        f" AND s.attempt_id < r.call || '.' AND s.call_id = r.call AND {is_summed}{condition})"
+        f"SELECT {named} FROM (SELECT {ATTEMPT} FROM (SELECT 1) JOIN {of_call_sql('r.call')}"
+        f" WHERE {is_summed}{condition})"
     )
     rows = f"SELECT id, number, call, {named} FROM ({single.sql})"
     pairs = (

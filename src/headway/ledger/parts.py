@@ -69,6 +69,12 @@ _FILTERS = ("model", "tenant", "session", "job", "class", "status", "pool")
 Where = tuple[tuple[str, str], ...]
 
 
+def of_call_sql(call: str) -> str:
+    """The attempts `s` of a call, found by their ids (. comes right after -), for a join. No other index may be used."""
+    within = f"s.attempt_id > {call} || '-' AND s.attempt_id < {call} || '.'"
+    return f"attempts AS s INDEXED BY sqlite_autoindex_attempts_1 ON {within} AND +s.call_id = {call}"
+
+
 def key_sql(name: str) -> str:
     """What tells groups apart, as SQL. InputError for a word that none of them has."""
     if name not in _KEYS:

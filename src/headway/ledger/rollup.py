@@ -17,21 +17,20 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from headway.ledger.parts import ATTEMPT, DIMENSIONS, HOUR_NS, INPUT, JUDGED, SUMS
+from headway.ledger.parts import ATTEMPT, DIMENSIONS, HOUR_NS, SUMS, of_call_sql
 
 CHUNK = 20_000  # attempts added up in one transaction; it is held for some milliseconds
 _LOST = "lost"
 _DIMS = ", ".join(DIMENSIONS)
 _OF_S = ", ".join([*(f"s.{name}" for name in DIMENSIONS[:-1]), "coalesce(s.status, 0)"])
+_SAME = {
+    "fine": " AND ".join(f"k.{name} = new_waits.{name}" for name in DIMENSIONS),
+    "coarse": " AND ".join(["k.session = ''", *(f"k.{name} = new_waits.{name}" for name in DIMENSIONS[1:])]),
+}
 _COARSE = ", ".join(["''", *DIMENSIONS[1:]])
+_NEW = ("hour", *DIMENSIONS, "cause", "step_us", "waited_us", "longest_ms", "calls")
 _ADDED = ", ".join(f"sum({name})" for name in SUMS)
 _MORE = ", ".join(f"{name} = {name} + excluded.{name}" for name in ("calls", *SUMS))
-_OUTPUT_JUDGED = "(outcome = 'ok' AND estimated = 0 AND estimated_output_tokens > 0 AND output_tokens > 0)"
-SIDES = (
-    ("input", JUDGED, "estimated_input_tokens", INPUT),
-    ("output", _OUTPUT_JUDGED, "estimated_output_tokens", "output_tokens"),
-)
-
 _Cell = tuple[int, int, tuple[str | int, ...]]  # span, start, dimensions
 
 
@@ -97,50 +96,29 @@ def _gather(db: sqlite3.Connection, upto: int, high: int, ended: list[int]) -> C
 
 
 def _one_of(ids: Iterable[int]) -> str:
-    return f"id IN ({', '.join(map(str, ids))})"
+    return f"id IN ({_ids(ids)})"
+
+
+def _ids(ids: Iterable[int]) -> str:
+    return ", ".join(map(str, ids))
 
 
 def _clear(db: sqlite3.Connection) -> None:
-    """The temporary tables of this connection, empty. They are rows as wide as those they will be added to."""
-    if not db.execute("SELECT 1 FROM temp.sqlite_master WHERE name = 'new_sums'").fetchone():
+    """The temporary table of this connection, empty: as fine as `waits`, and as wide as `sums`."""
+    if not db.execute("SELECT 1 FROM temp.sqlite_master WHERE name = 'new_waits'").fetchone():
         db.execute("PRAGMA temp_store=MEMORY")
-        names = ", ".join(
-            ("hour", *DIMENSIONS, "cause", "step_us", "waited_us", "longest_ms", "calls", *SUMS)
-        )
+        names = ", ".join((*_NEW, *SUMS, "fine", "coarse"))
         db.execute(f"CREATE TEMP TABLE new_waits ({names})")
-        db.execute(f"CREATE TEMP TABLE new_sums ({names})")
-        db.execute("CREATE TEMP TABLE new_errors (start, model, side, step, attempts, off_ppm, bias_ppm)")
-    for table in ("new_waits", "new_sums", "new_errors"):
-        db.execute(f"DELETE FROM temp.{table}")
+    db.execute("DELETE FROM temp.new_waits")
 
 
 def _add_up(db: sqlite3.Connection, rows: str, values: tuple[int, ...]) -> None:
-    """The finest first, each of the others out of the finer one."""
-    named = f"hour, {_DIMS}, cause, step_us, waited_us, longest_ms, calls, {', '.join(SUMS)}"
     db.execute(
-        f"INSERT INTO temp.new_waits ({named})"
+        f"INSERT INTO temp.new_waits ({', '.join((*_NEW, *SUMS))})"
         f" SELECT hour, {_DIMS}, cause, step_us, sum(waited_us), max(longest_ms), sum(number <= 1), {_ADDED}"
         f" FROM (SELECT {ATTEMPT} FROM attempts WHERE {rows})"
         f" GROUP BY hour, step_us, {_DIMS}, cause",
         values,
-    )
-    for side, judged, expected, took in SIDES:
-        off = f"({expected} - {took}) * 1e6 / {took}"
-        db.execute(
-            "INSERT INTO temp.new_errors SELECT start, model_served, side, step, count(*), sum(off_ppm), sum(bias_ppm)"
-            f" FROM (SELECT at_ns / {24 * HOUR_NS} * 24 AS start, model_served, '{side}' AS side, {step_sql(off)} AS step,"
-            f" CAST(min(abs({off}), 1e9) AS INTEGER) AS off_ppm, CAST(min({off}, 1e9) AS INTEGER) AS bias_ppm"
-            f" FROM attempts WHERE {rows} AND {judged}) GROUP BY start, model_served, step",
-            values,
-        )
-
-
-def step_sql(ppm: str) -> str:
-    """How far an estimate was off, in percent: to the percent up to 20, in steps of 5 up to 100, of 25 up to 1,000."""
-    percent = f"CAST(round(max(min({ppm}, 1e7), -1e7) / 1e4) AS INTEGER)"
-    return (
-        f"CASE WHEN abs({ppm}) < 2e5 THEN {percent} WHEN abs({ppm}) < 1e6 THEN {percent} / 5 * 5"
-        f" ELSE {percent} / 25 * 25 END"
     )
 
 
@@ -173,16 +151,14 @@ class _Attempt:
 
 def _several(db: sqlite3.Connection, upto: int, high: int, ended: list[int]) -> Iterator[tuple[Any, ...]]:
     """All attempts of calls that have a new one that may not be their only one: call, row, number, hour, dimensions."""
-    columns = f"s.id, s.number, s.at_ns / {HOUR_NS}, {_OF_S}"
-    new = f"id > ? AND id <= ? AND number > 1 AND outcome != '{_LOST}'"
-    these = _one_of(ended)
-    others = "s.attempt_id > c.call_id || '-' AND s.attempt_id < c.call_id || '.'"  # . comes after -
+    new = f"SELECT call_id FROM attempts WHERE id > ? AND id <= ? AND number > 1 AND outcome != '{_LOST}'"
+    if ended:
+        new += f" UNION ALL SELECT call_id FROM attempts WHERE {_one_of(ended)}"
+    aside = f"(s.id NOT IN (SELECT id FROM aside) OR s.id IN ({_ids(ended)}))"
     yield from db.execute(
-        f"WITH c AS MATERIALIZED (SELECT DISTINCT call_id FROM"
-        f" (SELECT call_id FROM attempts WHERE {new} UNION ALL SELECT call_id FROM attempts WHERE {these})"
-        f" WHERE call_id != '') SELECT c.call_id, {columns} FROM c CROSS JOIN attempts AS s ON {others}"
-        f" AND s.call_id = c.call_id WHERE s.id <= ? AND s.outcome != '{_LOST}'"
-        f" AND (s.id NOT IN (SELECT id FROM aside) OR s.{these})",
+        f"WITH c AS MATERIALIZED (SELECT DISTINCT call_id FROM ({new}) WHERE call_id != '')"
+        f" SELECT c.call_id, s.id, s.number, s.at_ns / {HOUR_NS}, {_OF_S} FROM c CROSS JOIN {of_call_sql('c.call_id')}"
+        f" WHERE s.id <= ? AND s.outcome != '{_LOST}' AND {aside}",
         (upto, high, high),
     )
 
@@ -216,31 +192,23 @@ def add(db: sqlite3.Connection, chunk: Chunk, serial: int, high: int, ended: lis
 
 
 def _put(db: sqlite3.Connection) -> None:
-    same = " AND ".join(f"k.{name} = n.{name}" for name in DIMENSIONS)
-    coarse = " AND ".join(["k.session = ''", *(f"k.{name} = n.{name}" for name in DIMENSIONS[1:])])
-    names = ", ".join(SUMS)
     total = ", ".join(f"sum({name})" for name in ("calls", *SUMS))
-    for dims in (_DIMS, _COARSE):
+    for column, dims in (("fine", _DIMS), ("coarse", _COARSE)):
         db.execute(f"INSERT OR IGNORE INTO kinds ({_DIMS}) SELECT DISTINCT {dims} FROM temp.new_waits")
-    for span, match in ((1, same), (24, coarse)):
+        db.execute(f"UPDATE temp.new_waits SET {column} = (SELECT id FROM kinds AS k WHERE {_SAME[column]})")
+    for span, kind in ((1, "fine"), (24, "coarse")):
         start = f"hour / {span} * {span}"
         db.execute(
-            f"INSERT INTO sums (span, start, kind, calls, {names})"
-            f" SELECT {span}, {start}, k.id, {total} FROM temp.new_waits AS n JOIN kinds AS k ON {match}"
-            " WHERE true GROUP BY 2, 3"
+            f"INSERT INTO sums (span, start, kind, calls, {', '.join(SUMS)})"
+            f" SELECT {span}, {start}, {kind}, {total} FROM temp.new_waits WHERE true GROUP BY 2, 3"
             f" ON CONFLICT DO UPDATE SET {_MORE}"
         )
         db.execute(
-            f"INSERT INTO waits SELECT {span}, {start}, k.id, cause, step_us, sum(attempts), sum(waited_us), max(longest_ms)"
-            f" FROM temp.new_waits AS n JOIN kinds AS k ON {match} WHERE true GROUP BY 2, 3, 4, 5"
+            f"INSERT INTO waits SELECT {span}, {start}, {kind}, cause, step_us, sum(attempts), sum(waited_us),"
+            " max(longest_ms) FROM temp.new_waits WHERE true GROUP BY 2, 3, 4, 5"
             " ON CONFLICT DO UPDATE SET attempts = attempts + excluded.attempts,"
             " waited_us = waited_us + excluded.waited_us, longest_ms = max(longest_ms, excluded.longest_ms)"
         )
-    db.execute(
-        "INSERT INTO errors SELECT * FROM temp.new_errors WHERE true ON CONFLICT DO UPDATE SET"
-        " attempts = attempts + excluded.attempts, off_ppm = off_ppm + excluded.off_ppm,"
-        " bias_ppm = bias_ppm + excluded.bias_ppm"
-    )
 
 
 def _put_calls(db: sqlite3.Connection, chunk: Chunk) -> None:

@@ -68,18 +68,6 @@ CREATE TABLE shared (
 ) WITHOUT ROWID;
 CREATE INDEX shared_by_share ON shared (share);
 
--- How far estimates were off, by day (hours since 1970 UTC): percent in steps, and sums in millionths.
-CREATE TABLE errors (
-    start                  INTEGER NOT NULL,
-    model                  TEXT NOT NULL,
-    side                   TEXT NOT NULL,
-    step                   INTEGER NOT NULL,
-    attempts               INTEGER NOT NULL,
-    off_ppm                INTEGER NOT NULL,
-    bias_ppm               INTEGER NOT NULL,
-    PRIMARY KEY (start, model, side, step)
-) WITHOUT ROWID;
-
 -- Attempts up to `upto` are in the sums, but those set aside: lost ones, whose true end may still come.
 -- `serial` counts changes of the sums; attempts from before `pruned_ns` may have been removed.
 CREATE TABLE rolled (
