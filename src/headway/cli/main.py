@@ -20,6 +20,7 @@ from headway.cli.exec import exec_
 from headway.cli.insights import insights
 from headway.cli.keys import keys
 from headway.cli.reconcile import reconcile
+from headway.cli.plan import plan
 from headway.cli.run import run as run_job
 from headway.cli.send import send
 from headway.cli.serve import serve
@@ -36,6 +37,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("run")(run_job)
+app.command("plan")(plan)
 app.command("send")(send)
 app.command("compare")(compare)
 app.command("serve")(serve)

@@ -65,6 +65,33 @@ class Order:
         total = sum(len(cell.lines) * of(0.75 * 2.0**cell.kind.most_octave) for cell in self._cells)
         return total / max(self.left, 1)
 
+    def skip_to(self, left: int) -> None:
+        """Go on as if all but about `left` lines had been handed out: what is left is the end of this very order."""
+        low, high = 0.0, 1.0
+        for _ in range(50):
+            middle = 0.5 * (low + high)
+            if (
+                sum(len(cell.lines) - self._taken_at(index, middle) for index, cell in enumerate(self._cells))
+                > left
+            ):
+                low = middle
+            else:
+                high = middle
+        self._heaps = {}
+        for index, cell in enumerate(self._cells):
+            cell.taken = self._taken_at(index, high)
+            if cell.taken < len(cell.lines):
+                self._heaps.setdefault(cell.kind.pool, []).append((self._position(index), index))
+        for heap in self._heaps.values():
+            heapq.heapify(heap)
+        self.left = sum(len(cell.lines) - cell.taken for cell in self._cells)
+
+    def _taken_at(self, index: int, position: float) -> int:
+        """How many lines of a cell have been handed out once the order is at `position`, from 0 to 1."""
+        cell = self._cells[index]
+        ahead = int(position * len(cell.lines) / self._pace[index] + 0.5)
+        return max(cell.taken, min(ahead, len(cell.lines)))
+
     def next(
         self, pool_may: Callable[[str], bool], kind_may: Callable[[Kind], bool]
     ) -> tuple[int, Kind] | None:
