@@ -15,5 +15,7 @@ from headway.context.counting import Count as Count
 from headway.context.counting import count as count
 from headway.context.explaining import Explanation as Explanation
 from headway.context.explaining import explain as explain
+from headway.context.fitted import Fitted as Fitted
+from headway.context.fitting import fit as fit
 
-__all__ = ["Count", "Explanation", "count", "explain"]
+__all__ = ["Count", "Explanation", "Fitted", "count", "explain", "fit"]

@@ -2,7 +2,7 @@
 
 An interval is meant to hold the true count nine times in ten. It is the deviation that the estimator states of itself
 times 1.645 (a normal distribution), and at least four tokens each way, because the hidden frame of a request is not known
-to the token. Of 837 recorded exchanges 92 % lie inside (`tests/context/test_counting.py` counts them).
+to the token. Of 837 recorded exchanges 93 % lie inside (`tests/context/test_counting.py` counts them).
 """
 
 from __future__ import annotations
@@ -76,24 +76,25 @@ def facts_of(model: str) -> ModelFacts | None:
 
 
 def plain(value: Any) -> Any:
-    """The same out of dicts and lists: replies of the SDK hold objects of its own, which know how to become dicts."""
+    """The same out of dicts and lists: replies of the SDK hold objects of its own, which know how to become dicts.
+
+    What is plain already is returned as it is.
+    """
     if isinstance(value, str | int | float) or value is None:
         return value
     if isinstance(value, Mapping):
-        if type(value) is dict and all(map(_is_plain, value.values())):
-            return value
-        return {key: plain(each) for key, each in value.items()}
+        fields = {key: plain(each) for key, each in value.items()}
+        changed = type(value) is not dict or any(fields[key] is not each for key, each in value.items())
+        return fields if changed else value
     if isinstance(value, list | tuple):
-        return (
-            value if type(value) is list and all(map(_is_plain, value)) else [plain(each) for each in value]
+        items = [plain(each) for each in value]
+        changed = type(value) is not list or any(
+            new is not old for new, old in zip(items, value, strict=True)
         )
+        return items if changed else value
     if isinstance(value, _model_type()):
         return plain(value.model_dump(mode="json", exclude_unset=True))
     return value
-
-
-def _is_plain(value: Any) -> bool:
-    return plain(value) is value
 
 
 @lru_cache(maxsize=1)
