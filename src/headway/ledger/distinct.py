@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 
-from headway.ledger.parts import ATTEMPT, Parts, of_call_sql
+from headway.ledger.parts import ATTEMPT, Parts, filter_sql, of_call_sql
 
 Key = tuple[str, str]
 
@@ -43,7 +43,7 @@ def _summed_too(named: str, parts: Parts) -> tuple[str, tuple[object, ...]]:
     the first of its call has no others in them."""
     single = parts.attempts()
     is_summed, summed = parts.is_summed_sql()
-    condition, values = parts.filter_sql()
+    condition, values = filter_sql(parts.where)
     others = (
         f"SELECT {named} FROM (SELECT {ATTEMPT} FROM (SELECT 1) JOIN {of_call_sql('r.call')}"
         f" WHERE {is_summed}{condition})"

@@ -69,6 +69,30 @@ _FILTERS = ("model", "tenant", "session", "job", "class", "status", "pool")
 Where = tuple[tuple[str, str], ...]
 
 
+def check_where(where: Where) -> None:
+    """InputError for a name that reports cannot be restricted by."""
+    for name, _ in where:
+        if name not in _FILTERS:
+            raise InputError(
+                f"cannot filter by {name!r}", hint=f"One of: {', '.join(_FILTERS)}; like tenant=search."
+            )
+
+
+def filter_sql(where: Where) -> tuple[str, list[str]]:
+    """` AND tenant = ?` and its values. Values of one name: any of them; a * stands for anything."""
+    names: dict[str, list[str]] = {}
+    for name, value in where:
+        names.setdefault(name, []).append(value)
+    sql, bound = "", []
+    for name, values in names.items():
+        tests = [f"{_KEYS[name]} GLOB ?" if "*" in value else f"{_KEYS[name]} = ?" for value in values]
+        sql += f" AND ({' OR '.join(tests)})"
+        bound += [
+            value.replace("[", "[[]").replace("?", "[?]") if "*" in value else value for value in values
+        ]
+    return sql, bound
+
+
 def of_call_sql(call: str) -> str:
     """The attempts `s` of a call, found by their ids (. comes right after -), for a join. No other index may be used."""
     within = f"s.attempt_id > {call} || '-' AND s.attempt_id < {call} || '.'"
@@ -128,7 +152,7 @@ class Parts:
         """Calls that have attempts in more than one of the sources of `sums`; `part` tells which."""
         part = "CASE WHEN m.start < ? THEN 0 WHEN m.start < ? THEN 1 ELSE 2 END"
         edges = "start >= ? AND start < ? OR start >= ? AND start < ?"
-        condition, values = self.filter_sql()
+        condition, values = filter_sql(self.where)
         sql = (
             f"SELECT m.share, m.start AS hour, {part} AS part, shares.calls, {', '.join(DIMENSIONS)}"
             f" FROM (SELECT DISTINCT share FROM shared WHERE span = 1 AND ({edges})) AS e"
@@ -141,7 +165,7 @@ class Parts:
 
     def attempts(self, columns: str = ATTEMPT) -> Source:
         """Single attempts that no sum of this report has."""
-        condition, values = self.filter_sql()
+        condition, values = filter_sql(self.where)
         not_aside = "id NOT IN (SELECT id FROM aside)"
         pieces, bound = [], []
         low, high = max(self.first * HOUR_NS, self.since_ns), min(self.last * HOUR_NS, self.until_ns)
@@ -166,20 +190,6 @@ class Parts:
         sql = f"s.id <= ? AND s.id NOT IN (SELECT id FROM aside) AND {hour} >= ? AND {hour} < ?"
         return sql, (self.upto, self.first, self.last)
 
-    def filter_sql(self) -> tuple[str, list[str]]:
-        """` AND tenant = ?` and its values. Values of one name: any of them; a * stands for anything."""
-        names: dict[str, list[str]] = {}
-        for name, value in self.where:
-            names.setdefault(name, []).append(value)
-        sql, bound = "", []
-        for name, values in names.items():
-            tests = [f"{_KEYS[name]} GLOB ?" if "*" in value else f"{_KEYS[name]} = ?" for value in values]
-            sql += f" AND ({' OR '.join(tests)})"
-            bound += [
-                value.replace("[", "[[]").replace("?", "[?]") if "*" in value else value for value in values
-            ]
-        return sql, bound
-
     def _spans(self) -> tuple[tuple[int, int, int], ...]:
         spans = (
             (1, self.first, self.first_day),
@@ -189,7 +199,7 @@ class Parts:
         return tuple(span for span in spans if span[1] < span[2])
 
     def _cells(self, table: str, span: int, start: int, end: int) -> Source:
-        condition, values = self.filter_sql()
+        condition, values = filter_sql(self.where)
         sql = (
             f"SELECT *, start AS hour FROM {table} JOIN kinds ON kinds.id = kind"
             f" WHERE span = ? AND start >= ? AND start < ?{condition}"
@@ -204,11 +214,7 @@ def find_parts(
 
     To be asked in the transaction in which they are read. LedgerError if the file is of an older headway.
     """
-    for name, _ in where:
-        if name not in _FILTERS:
-            raise InputError(
-                f"cannot filter by {name!r}", hint=f"One of: {', '.join(_FILTERS)}; like tenant=search."
-            )
+    check_where(where)
     try:
         upto, pruned_ns = db.execute("SELECT upto, pruned_ns FROM rolled").fetchone()
     except sqlite3.OperationalError as error:
