@@ -197,7 +197,8 @@ def _head(study: Study) -> Text:
     if answers and study.saving_nanousd:
         share = study.saving_nanousd / study.spent_nanousd if study.spent_nanousd else 0.0
         head.append(": all together save ")
-        head.append(f"{_money(study, study.saving_nanousd)} ({share:.0%})", style="bold green")
+        shown = f"{share:.0%}" if share >= 0.0095 else "<1%"
+        head.append(f"{_money(study, study.saving_nanousd)} ({shown})", style="bold green")
     return head.append(".")
 
 
@@ -246,7 +247,8 @@ def _gain(finding: Finding, study: Study) -> str:
     if finding.saving.nanousd:
         asked = "up to " if finding.found.certainty == "question" else ""
         return asked + _money(study, finding.saving.nanousd)
-    return ""
+    waited_ms = finding.found.numbers.get("waited_ms", 0)
+    return f"{int(waited_ms) / 3.6e6:,.1f} h waited" if waited_ms else ""
 
 
 def _evidence(finding: Finding, study: Study) -> Iterator[str]:

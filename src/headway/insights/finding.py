@@ -50,7 +50,7 @@ class Found:
     """What a rule says of its own accord. `claims` is the money by slice of the traffic (numbers of `Group`s), nanodollars.
 
     `sample` is how many calls it rests on, `least` how many it must have. `ids` are rows of the ledger, as examples.
-    `quota` is (pool, unit, amount over the whole window).
+    `quota` is (pool, unit, amount over the whole window, of how much: 0 for all that the pool counts).
     """
 
     rule: str
@@ -66,7 +66,7 @@ class Found:
     snippet: str = ""
     claims: Mapping[int, int] = field(default_factory=dict)
     spread: float = 0.0
-    quota: tuple[tuple[str, str, float], ...] = ()
+    quota: tuple[tuple[str, str, float, float], ...] = ()
     ids: tuple[int, ...] = ()
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from headway.insights.finding import Found, Saving
-from headway.insights.thresholds import MONEY_LEAST_NANOUSD, MONEY_SHARE
+from headway.insights.thresholds import MONEY_ENOUGH_NANOUSD, MONEY_LEAST_NANOUSD, MONEY_SHARE
 from headway.insights.traffic import Traffic
 
 _YIELDS = {  # to a finding on the same slices that names the cause
@@ -36,7 +36,7 @@ class Ranked:
 def rank(found: Sequence[Found], traffic: Traffic) -> list[Ranked]:
     """The findings worth a line, the dearest first; questions after answers."""
     worth = [one for one in _without_causes(found) if _is_worth_it(one, traffic)]
-    worth.sort(key=lambda one: (one.certainty == "question", -_money(one), -one.sample, one.title))
+    worth.sort(key=_place)
     books = _Books([group.nanousd for group in traffic.groups])
     ranked: list[Ranked] = []
     for one in worth:
@@ -49,6 +49,13 @@ def rank(found: Sequence[Found], traffic: Traffic) -> list[Ranked]:
     return ranked
 
 
+def _place(found: Found) -> tuple[bool, int, float, int, str]:
+    """Answers before questions, then money, then time in line, then how often."""
+    waited = found.numbers.get("waited_ms", 0)
+    waited_ms = waited if isinstance(waited, int | float) else 0
+    return (found.certainty == "question", -_money(found), -waited_ms, -found.sample, found.title)
+
+
 def _money(found: Found) -> int:
     return sum(found.claims.values())
 
@@ -56,7 +63,8 @@ def _money(found: Found) -> int:
 def _is_worth_it(found: Found, traffic: Traffic) -> bool:
     if found.rule in _NEEDS_NO_MONEY:
         return True
-    return _money(found) >= max(MONEY_LEAST_NANOUSD, int(traffic.nanousd * MONEY_SHARE))
+    enough = min(int(traffic.nanousd * MONEY_SHARE), MONEY_ENOUGH_NANOUSD)
+    return _money(found) >= max(MONEY_LEAST_NANOUSD, enough)
 
 
 def _without_causes(found: Sequence[Found]) -> Iterable[Found]:

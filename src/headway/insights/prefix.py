@@ -158,7 +158,7 @@ class UncachedPrefix:
             snippet=_SNIPPETS[place] % lasting,
             claims=way.saved.nanousd_claims,
             spread=way.saved.spread,
-            quota=((group.pool, "input_tokens", float(way.tokens_read)),) if free and group.pool else (),
+            quota=((group.pool, "input_tokens", float(way.tokens_read), 0.0),) if free and group.pool else (),
             ids=way.saved.ids,
         )
 

@@ -1,4 +1,4 @@
-"""The rules, in the order of the documentation, and how each is explained."""
+"""The rules by name, in the order of the documentation."""
 
 from __future__ import annotations
 
@@ -6,11 +6,34 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from headway.errors import InputError
+from headway.insights.batch import BatchWork, PriceStep
+from headway.insights.broken import BrokenPrefix
+from headway.insights.ceilings import CutReplies, ReservedOutput
+from headway.insights.entries import CacheLifetime, UnreadCache
+from headway.insights.failures import AlwaysFailing, PaidFailures
+from headway.insights.history import GrowingHistory
+from headway.insights.model import ModelChoice
 from headway.insights.prefix import UncachedPrefix
+from headway.insights.repeats import RepeatedRequests
+from headway.insights.waits import BindingLimit, IdleQuota
 from headway.insights.walk import Rule
 
 RULES: dict[str, Callable[[], Rule]] = {
     "uncached-prefix": UncachedPrefix,
+    "broken-prefix": BrokenPrefix,
+    "unread-cache": UnreadCache,
+    "cache-lifetime": CacheLifetime,
+    "growing-history": GrowingHistory,
+    "batch": BatchWork,
+    "price-step": PriceStep,
+    "model-choice": ModelChoice,
+    "repeated-requests": RepeatedRequests,
+    "cut-replies": CutReplies,
+    "paid-failures": PaidFailures,
+    "always-failing": AlwaysFailing,
+    "binding-limit": BindingLimit,
+    "idle-quota": IdleQuota,
+    "reserved-output": ReservedOutput,
 }
 
 

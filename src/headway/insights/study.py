@@ -88,11 +88,11 @@ def _finding(db: sqlite3.Connection, place: int, one: Ranked, traffic: Traffic) 
     return Finding(place, one.found, one.saving, quota, _examples(db, one.found.ids), one.overlaps)
 
 
-def _quota(traffic: Traffic, pool: str, unit: str, amount: float) -> Quota:
+def _quota(traffic: Traffic, pool: str, unit: str, amount: float, whole: float) -> Quota:
     minutes = traffic.minutes[pool]
     active = minutes.active()
     column = {"requests": 0, "input_tokens": 1, "output_tokens": 2}.get(unit, 1)
-    whole = sum(minutes.of(minute)[column] for minute in active)
+    whole = whole or sum(minutes.of(minute)[column] for minute in active)
     return Quota(pool, unit, amount / max(len(active), 1), amount / whole if whole else 0.0)
 
 

@@ -12,7 +12,8 @@ LEAST_BATCH = 100  # calls: below it the Batch API is more trouble than it saves
 LEAST_SHAPE = 200  # calls, before the tail of a distribution of lengths is known (P95 rests on 10)
 LEAST_SESSIONS = 5  # conversations, before their growth is a habit and not one long afternoon
 
-MONEY_SHARE = 0.005  # of all spent: less is not worth a line
+MONEY_SHARE = 0.005  # of all spent: that is worth a line
+MONEY_ENOUGH_NANOUSD = 5 * 10**9  # or five dollars, whatever the rest costs
 MONEY_LEAST_NANOUSD = 10_000_000  # one cent in the window: below it figures are noise
 
 BREAK_SHARE = 0.3  # of the steps of a stream: a prompt that changes more rarely may change for a reason

@@ -1,0 +1,169 @@
+"""Prompts that are the same but for a block near the beginning, so that all behind it is never read from the cache.
+
+Two requests that follow one another in a stream (a session, or the calls of one slice that look alike) are compared by
+their fingerprints. Where the names of their cuts part, the content differs; where the sizes go on in step behind it, the
+content behind is the same again. What lies there could have been read, had the change stood at the end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from itertools import pairwise
+from typing import NamedTuple
+
+from headway.core.fingerprint import Cut, unpack
+from headway.insights import marks
+from headway.insights.finding import Found
+from headway.insights.tally import Tally
+from headway.insights.thresholds import BREAK_SHARE, LEAST_CALLS
+from headway.insights.traffic import HOUR_NS, MINUTE_NS, Group, Recent, Seen, Traffic
+from headway.insights.walk import Sees
+from headway.insights.words import tokens, who
+
+_NAMES = {"tools": "tool", "system": "system block", "messages": "message block"}
+_CHANGES = {
+    "reordered": "Send the tools in one fixed order: sort them by name.",
+    "tools": "Keep the tools as they are from call to call: what changes in a description belongs in a message.",
+    "system": "Move what changes (a date, a name, an id) out of the system prompt to the end of the last message.",
+    "messages": "Leave earlier messages as they were: put what changes (a time, a state) into the last one.",
+}
+_SNIPPETS = {
+    "reordered": 'tools=sorted(tools, key=lambda tool: tool["name"])',
+    "tools": "",
+    "system": 'system=[{"type": "text", "text": SYSTEM, "cache_control": {"type": "ephemeral"}}],\n'
+    'messages=[..., {"role": "user", "content": f"{question}\\n(now: {now})"}]',
+    "messages": "",
+}
+
+
+class _Parting(NamedTuple):
+    """Where two requests part and how many bytes behind it are the same again."""
+
+    part: str
+    place: int
+    reordered: bool
+    same_again: int
+
+
+class BrokenPrefix:
+    """See the head of the module."""
+
+    sees: Sees = "ok"
+
+    def __init__(self) -> None:
+        self._last: Recent[Seen] = Recent(HOUR_NS)
+        self._steps: Counter[tuple[int, object]] = Counter()
+        self._cases: defaultdict[tuple[int, object, str, int, bool], Tally] = defaultdict(Tally)
+        self._tokens: Counter[tuple[int, object, str, int, bool]] = Counter()
+        self._groups: dict[int, Group] = {}
+
+    def see(self, seen: Seen) -> None:
+        mark, group = seen.fingerprint, seen.group
+        if not mark or group.least_cacheable is None or seen.total < group.least_cacheable:
+            return
+        shape = marks.shape(mark)
+        key = (group.tenant, group.model, seen.session, shape) if seen.session else (group.number, shape)
+        last = self._last.get(key)
+        self._last.put(key, seen, seen.at_ns)
+        if last is None or last.fingerprint is None or seen.at_ns - last.at_ns > _life_ns(last, seen):
+            return
+        self._steps[(group.number, shape)] += 1
+        before = last.fingerprint
+        if marks.place_of(mark, marks.name(before, marks.count(before) - 1)) is None:
+            self._compare(seen, unpack(before), unpack(mark), shape)
+
+    def _compare(self, seen: Seen, before: list[Cut], now: list[Cut], shape: object) -> None:
+        parting = _part(before, now)
+        if parting is None or seen.rate is None or not now:
+            return
+        paid_tokens = seen.total - seen.read
+        again = min(round(parting.same_again * seen.total / max(now[-1].size, 1)), paid_tokens)
+        if again < (seen.group.least_cacheable or 0) or not paid_tokens:
+            return
+        paid = (seen.input_micros - seen.read * seen.rate.cache_read) // paid_tokens
+        key = (seen.group.number, shape, parting.part, parting.place, parting.reordered)
+        self._groups[seen.group.number] = seen.group
+        self._cases[key].add(seen, again * (paid - seen.rate.cache_read))
+        self._tokens[key] += again
+
+    def found(self, _: Traffic, /) -> list[Found]:
+        return [
+            self._finding(key, tally)
+            for key, tally in self._cases.items()
+            if tally.count >= LEAST_CALLS and tally.count >= BREAK_SHARE * self._steps[key[:2]]
+        ]
+
+    def _finding(self, key: tuple[int, object, str, int, bool], tally: Tally) -> Found:
+        group = self._groups[key[0]]
+        _, _, part, place, reordered = key
+        steps, again = self._steps[key[:2]], self._tokens[key]
+        where = "the order of the tools changes" if reordered else f"{_NAMES[part]} {place + 1} changes"
+        cached = group.cache_read_tokens + group.cache_write_tokens > 0
+        free = group.facts is not None and group.facts.cache_reads_free
+        change = _CHANGES["reordered" if reordered else part]
+        return Found(
+            rule="broken-prefix",
+            title=f"{who(group.where)}: {where} from call to call, and {tokens(again / tally.count)} tokens are paid anew",
+            where=group.where,
+            certainty="sure",
+            nature="prefix",
+            sample=tally.count,
+            least=LEAST_CALLS,
+            evidence=(
+                f"{tally.count:,} of {steps:,} calls part from the one before at {_NAMES[part]} {place + 1};"
+                " behind it they are alike again.",
+            ),
+            numbers={
+                "breaks": tally.count,
+                "steps": steps,
+                "part": part,
+                "place": place,
+                "reordered": int(reordered),
+                "tokens_paid_again": again,
+            },
+            change=change if cached else f"{change} Then set a cache breakpoint before it.",
+            snippet=_SNIPPETS["reordered" if reordered else part],
+            claims=tally.nanousd_claims,
+            spread=tally.spread,
+            quota=((group.pool, "input_tokens", float(again), 0.0),) if free and group.pool else (),
+            ids=tally.ids,
+        )
+
+
+def _life_ns(last: Seen, seen: Seen) -> int:
+    return HOUR_NS if last.write_1h or seen.write_1h else 5 * MINUTE_NS
+
+
+def _part(before: list[Cut], now: list[Cut]) -> _Parting | None:
+    """Where they part; None where that cannot be told, or nothing is alike behind it."""
+    at = next((i for i, (a, b) in enumerate(zip(before, now, strict=False)) if a.name != b.name), None)
+    if at is None or (before[at].part, before[at].place) != (now[at].part, now[at].place):
+        return None
+    sizes = {(cut.part, cut.place): cut.size for cut in now}
+    start, shift = before[at].size, now[at].size - before[at].size
+    in_step, level = start, 0
+    for cut in before[at + 1 :]:
+        size = sizes.get((cut.part, cut.place))
+        if size is None:
+            continue
+        if size - cut.size == shift:
+            in_step = cut.size
+        if size == cut.size:
+            level = cut.size
+    if before[at].part == "tools" and _same_tools(before, now) and level:
+        from_ = before[at - 1].size if at else 0
+        return _Parting("tools", before[at].place, True, level - from_)
+    if in_step == start:
+        return None
+    return _Parting(before[at].part, before[at].place, False, in_step - start)
+
+
+def _same_tools(before: list[Cut], now: list[Cut]) -> bool:
+    """Whether both have tools of the same sizes, in another order."""
+    mine, theirs = _tools(before), _tools(now)
+    return mine != theirs and sorted(mine) == sorted(theirs)
+
+
+def _tools(cuts: list[Cut]) -> list[int]:
+    sizes = [0] + [cut.size for cut in cuts if cut.part == "tools"]
+    return [after - size for size, after in pairwise(sizes)]
