@@ -28,7 +28,7 @@ DOCS = ROOT / "docs"
 PAGES = all_pages()
 CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
 COMMANDS = (
-    *("run", "usage", "emulate", "config check", "config init"),
+    *("run", "usage", "models", "emulate", "config check", "config init"),
     *("keys add", "keys list", "keys rotate", "keys revoke"),
     *("serve", "exec", "top", "doctor", "reconcile"),
 )

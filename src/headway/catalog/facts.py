@@ -90,6 +90,12 @@ def other_facts() -> tuple[Fact, ...]:
     )
 
 
+def all_facts(today: str) -> tuple[Fact, ...]:
+    """Every source there is, prices included."""
+    tiers = (terms.fact for terms in tier_terms().values())
+    return (*claude_facts(), *tiers, price_fact(today), *other_facts())
+
+
 @cache
 def price_fact(today: str) -> Fact:
     """Where prices are from. The data have no date of their own: the newest change of a price in them stands for it.
@@ -110,7 +116,7 @@ def price_fact(today: str) -> Fact:
         if (day := getattr(price.constraint, "start_date", None)) is not None
     }
     newest = max((day for day in days if day <= today), default="2026-11-24")
-    says = f"genai-prices {version}; its newest change of a price is of that day"
+    says = f"prices as in genai-prices {version}, the newest change in them"
     return Fact("prices", says, "https://pypi.org/project/genai-prices/", newest, newest)
 
 

@@ -19,6 +19,7 @@ from headway.cli.emulate import emulate
 from headway.cli.exec import exec_
 from headway.cli.insights import insights
 from headway.cli.keys import keys
+from headway.cli.models import models
 from headway.cli.reconcile import reconcile
 from headway.cli.plan import plan
 from headway.cli.run import run as run_job
@@ -44,6 +45,7 @@ app.command("serve")(serve)
 app.command("exec")(exec_)
 app.command("top")(top)
 app.command("usage")(usage)
+app.command("models")(models)
 app.command("insights")(insights)
 app.command("count")(count)
 app.command("reconcile")(reconcile)

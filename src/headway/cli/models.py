@@ -1,0 +1,337 @@
+"""`headway models`: the matrix of models, one of them explained, and how old the facts are."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from headway.cli.display import visible
+from headway.config import Config, load
+from headway.errors import HeadwayError, InputError
+from headway.ledger.sqlite import default_path
+
+if TYPE_CHECKING:  # other commands start without them
+    from headway.catalog.limits import KnownLimits
+    from headway.catalog.matrix import Row
+    from headway.catalog.organisation import Live
+    from headway.cli.modelcolumns import Shown
+
+STALE_DAYS = 90
+_FRESH_NS = 3600 * 10**9  # for so long the organisation's limits are not asked for again
+
+_Model = Annotated[
+    str | None, typer.Argument(metavar="[MODEL]", help="Explain this one. With --stale: days, default 90.")
+]
+_Provider = Annotated[str | None, typer.Option(help="Of this provider: openai, google, groq, mistral, …")]
+_Tier = Annotated[str | None, typer.Option(help="Show the limits of this tier, e.g. tier-2, build.")]
+_All = Annotated[
+    bool, typer.Option("--all", help="Retired models, too; and all providers, unless one is named.")
+]
+_Refresh = Annotated[
+    bool, typer.Option("--refresh", help="Ask the API now: models (with its key), your limits (Admin key).")
+]
+_Stale = Annotated[bool, typer.Option("--stale", help="List facts older than so many days; exit 1 if any.")]
+_Ledger = Annotated[Path | None, typer.Option(help="The ledger file. Default: as set, or that of this user.")]
+_Json = Annotated[bool, typer.Option("--json", help="For machines: exact integers, nanodollars.")]
+_Csv = Annotated[bool, typer.Option("--csv", help="For a spreadsheet: every column.")]
+_Markdown = Annotated[bool, typer.Option("--markdown", help="A table for a page.")]
+
+
+def models(
+    model: _Model = None,
+    provider: _Provider = None,
+    tier: _Tier = None,
+    all_: _All = False,
+    refresh: _Refresh = False,
+    stale: _Stale = False,
+    ledger: _Ledger = None,
+    as_json: _Json = False,
+    as_csv: _Csv = False,
+    as_markdown: _Markdown = False,
+) -> None:
+    """Show models: context, output, prices, limits, and what your own calls measured.
+
+    Unknown is shown as "-", never guessed. Examples:
+
+        headway models                             Claude's active models, and Opus 4
+
+        headway models claude-opus-4               one explained: sources, full-context cost, limits of every tier
+
+        headway models --tier tier-2               with the limits of a tier
+
+        headway models --provider openai           prices and windows of another provider
+
+        headway models --stale 120                 facts older than 120 days; exit code 1 if there are any
+    """
+    if sum((as_json, as_csv, as_markdown)) > 1:
+        raise InputError("only one of --json, --csv and --markdown")
+    view = _View(load(os.environ, flags=True, tier=tier, ledger=ledger and str(ledger)), time.time_ns())
+    if stale:
+        raise typer.Exit(_show_stale(view, model, as_json))
+    told = _ask(view, refresh)
+    rows = _rows(view, provider, all_, model, told)
+    if model is not None:
+        from headway.catalog.matrix import find
+
+        _explain(view, find(model, rows), as_json)
+        return
+    shown = [row for row in rows if all_ or row.is_current]
+    known = view.limits()
+    _show_all(view, [_with_limits(known, row) for row in shown], as_json, as_csv, as_markdown)
+
+
+@dataclass(slots=True)
+class _View:
+    """What is asked, when, and what has to be said about it besides."""
+
+    config: Config
+    now_ns: int
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def today(self) -> str:
+        """The day, in UTC."""
+        return datetime.fromtimestamp(self.now_ns / 1e9, UTC).date().isoformat()
+
+    @property
+    def path(self) -> Path | None:
+        """The ledger; None: none is kept."""
+        if self.config.ledger == "none":
+            return None
+        return Path(self.config.ledger) if self.config.ledger else default_path()
+
+    def limits(self) -> dict[str, KnownLimits]:
+        """The limits that hold, by pool."""
+        from headway.catalog.limits import known_limits
+
+        return known_limits(self.config, self.path, self.now_ns)
+
+
+def _ask(view: _View, refresh: bool) -> tuple[Live, ...]:
+    """Ask the API what it may tell; what it does not is a note, not an error."""
+    admin_key = os.environ.get("ANTHROPIC_ADMIN_KEY", "").strip()
+    if admin_key and (refresh or not _is_fresh(view)):
+        try:
+            _learn_limits(view, admin_key)
+        except HeadwayError as error:
+            view.notes.append(f"Your organisation's limits could not be had: {error}. {error.hint}")
+    elif refresh and not admin_key:
+        view.notes.append("Your organisation's limits need an Admin key: set ANTHROPIC_ADMIN_KEY.")
+    if not refresh:
+        return ()
+    from headway.catalog.organisation import Api
+
+    key = view.config.api_key or view.config.auth_token
+    if not key:
+        view.notes.append("Models as the API lists them need a key: set ANTHROPIC_API_KEY.")
+        return ()
+    try:
+        return Api(view.config.base_url, key, view.config.api_version).models()
+    except HeadwayError as error:
+        view.notes.append(f"The API's list of models could not be had: {error}. {error.hint}")
+        return ()
+
+
+def _is_fresh(view: _View) -> bool:
+    from headway.catalog.organisation import recall
+
+    kept = recall(view.path, view.config.base_url) if view.path else None
+    return kept is not None and view.now_ns - kept.at_ns < _FRESH_NS
+
+
+def _learn_limits(view: _View, key: str) -> None:
+    from headway.catalog.organisation import Api, keep
+
+    groups = Api(view.config.base_url, key, view.config.api_version).rate_limits()
+    if view.path is None:
+        view.notes.append("Your organisation's limits are not kept: there is no ledger.")
+    else:
+        keep(view.path, view.config.base_url, groups, view.now_ns)
+
+
+def _rows(
+    view: _View, provider: str | None, all_: bool, model: str | None, told: tuple[Live, ...]
+) -> list[Row]:
+    """The rows of the providers asked for; to explain one model, those of all if none is named."""
+    from headway.catalog.matrix import CLAUDE, claude_rows, name_of, other_rows
+    from headway.catalog.measured import by_model
+
+    everyone = provider is None and (all_ or model is not None)
+    if provider is not None:
+        _check_provider(provider)
+    rows = []
+    if provider in (None, CLAUDE):
+        measured = by_model(view.path, name_of, view.now_ns) if view.path else {}
+        rows = claude_rows(view.today, view.now_ns, measured, told)
+    if everyone or provider not in (None, CLAUDE):
+        rows += other_rows(view.now_ns, provider or "")
+    return rows
+
+
+def _check_provider(provider: str) -> None:
+    from headway.catalog.prices import providers
+
+    known = providers()
+    if provider not in known:
+        near = get_close_matches(provider, known, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
+        raise InputError(f"unknown provider {visible(provider)[:100]!r}", hint=hint)
+
+
+def _with_limits(known: Mapping[str, KnownLimits], row: Row) -> Shown:
+    from headway.cli.modelcolumns import Shown
+
+    return Shown(row, known.get(row.pool) if row.pool else None)
+
+
+def _explain(view: _View, row: Row, as_json: bool) -> None:
+    from headway.catalog.matrix import name_of
+    from headway.catalog.measured import by_day
+    from headway.cli.modelpage import page, sources_of
+
+    own = view.limits().get(row.pool) if row.pool else None
+    days = by_day(view.path, name_of, row.model, view.now_ns) if row.measured and view.path else {}
+    if as_json:
+        shown = _for_machines(row, own) | {
+            "days": [asdict(each) for each in days.values()],
+            "sources": [asdict(fact) for fact in sources_of(row, view.today)],
+        }
+        typer.echo(json.dumps(shown))
+        _say(view.notes)
+        return
+    console = Console(highlight=False)
+    console.print(page(row, own, days, view.today, console.width))
+    _print_notes(console, view.notes)
+
+
+def _show_all(view: _View, shown: list[Shown], as_json: bool, as_csv: bool, as_markdown: bool) -> None:
+    from headway.cli import modelcolumns
+
+    if as_json:
+        rows = [_for_machines(each.row, each.limits) for each in shown]
+        typer.echo(json.dumps({"at": view.today, "tier": view.config.tier, "models": rows}))
+    elif as_csv:
+        typer.echo(modelcolumns.as_csv(shown), nl=False)
+    elif as_markdown:
+        typer.echo(modelcolumns.as_markdown(shown), nl=False)
+    else:
+        console = Console(highlight=False)
+        table = modelcolumns.table(shown, console.width)
+        console.print(table)
+        _print_notes(
+            console, [*_about(view, shown, {str(column.header) for column in table.columns}), *view.notes]
+        )
+        return
+    _say(view.notes)
+
+
+def _about(view: _View, shown: list[Shown], columns: set[str]) -> list[str]:
+    """What a number alone would hide, and what there was no room for."""
+    from headway.catalog.facts import other_facts
+    from headway.catalog.matrix import CLAUDE
+    from headway.catalog.measured import DAYS, LEAST
+
+    notes = ["Prices: dollars per million tokens" + _dearer(shown) + "."]
+    notes += [_whose_limits(view, shown)] if "requests" in columns else []
+    if "start" in columns:
+        notes.append("Below a tier's name: requests, input and output tokens a minute.")
+    if "first" in columns:
+        about = "first token and tokens a second at the median; nothing of fewer than"
+        notes.append(f"Measured: your calls of the last {DAYS} days, {about} {LEAST}.")
+    if "status" not in columns:
+        ending = [each.row for each in shown if each.row.retires]
+        notes += [
+            f"{row.model} {'retired' if row.status == 'retired' else 'retires'} {row.retires}."
+            for row in ending[:5]
+        ]
+    providers = {each.row.provider for each in shown} - {CLAUDE}
+    if len(providers) == 1:
+        notes += [fact.says for fact in other_facts() if fact.about in providers]
+    return notes
+
+
+def _whose_limits(view: _View, shown: list[Shown]) -> str:
+    from headway.catalog.facts import tier_terms
+
+    own = [each.limits for each in shown if each.limits is not None]
+    told = next((known.at_ns for known in own if known.at_ns is not None), None)
+    if told is not None:
+        day = datetime.fromtimestamp(told / 1e9, UTC).date().isoformat()
+        rest = f"; of pools that were not told, those of {view.config.tier}" if view.config.tier else ""
+        return f"Limits a minute: your organisation's, as told on {day}{rest}."
+    terms = next((each for name, each in tier_terms().items() if name == own[0].source), None)
+    if terms is None:
+        return "Limits a minute: as set."
+    ended = f", given until {terms.ended}" if terms.ended else ""
+    cap = f", ${terms.spend_cap_usd:,} a month at most" if terms.spend_cap_usd else ""
+    queue = f", {terms.batch_queue:,} batch requests waiting" if terms.batch_queue else ""
+    return f"Limits a minute: {terms.tier}{ended}{cap}{queue}."
+
+
+def _dearer(shown: list[Shown]) -> str:
+    return "; + is dearer for long prompts" if any(len(each.row.prices) > 1 for each in shown) else ""
+
+
+def _for_machines(row: Row, own: KnownLimits | None) -> dict[str, Any]:
+    """A row as JSON: exact integers, null where nothing is known."""
+    shown = asdict(row)
+    shown["tiers"] = {name: asdict(limits) for name, limits in row.tiers.items()}
+    shown["limits"] = None
+    if own is not None:
+        amounts = {limit.unit.value: round(limit.amount * 60 / limit.period_s) for limit in own.limits}
+        told = {"source": own.source, "at_ns": own.at_ns, "batch_queue": own.queue}
+        shown["limits"] = {"per_minute": amounts, **told}
+    return shown
+
+
+def _show_stale(view: _View, days: str | None, as_json: bool) -> int:
+    """Facts that are older than `days`; 1 if there are any."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from headway.catalog.facts import all_facts
+
+    most = STALE_DAYS if days is None else int(days) if days.isascii() and days.isdecimal() else -1
+    if most < 0:
+        raise InputError(f"--stale takes days, not {visible(days or '')[:100]!r}", hint="Like --stale 90.")
+    today = date.fromisoformat(view.today)
+    old = [fact for fact in all_facts(view.today) if not fact.past and fact.age_days(today) > most]
+    old.sort(key=lambda fact: fact.as_of)
+    if as_json:
+        typer.echo(json.dumps({"at": view.today, "days": most, "stale": [asdict(fact) for fact in old]}))
+        return int(bool(old))
+    if not old:
+        typer.echo(f"No fact is older than {most} days.")
+        return 0
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
+    table.add_column("days", justify="right")
+    table.add_column("about")
+    table.add_column("what", overflow="fold")
+    for fact in old:
+        said = Text(fact.says).append(f"\n{fact.url}", style="dim")
+        table.add_row(f"{fact.age_days(today)}", fact.about, said)
+    console = Console(highlight=False)
+    console.print(table)
+    _print_notes(console, ["Days since the day for which a fact is known. Facts about the past do not age."])
+    return 1
+
+
+def _print_notes(console: Console, notes: Sequence[str]) -> None:
+    for note in notes:
+        console.print(Text(visible(note), style="dim"))
+
+
+def _say(notes: Sequence[str]) -> None:
+    for note in notes:
+        typer.echo(visible(note), err=True)
