@@ -11,6 +11,7 @@ memory, nothing else.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 
@@ -55,6 +56,7 @@ class Source:
         self.read = 0
         self._agenda, self._rows, self._begin, self._ahead = agenda, rows, begin, ahead
         self._to_come = 0  # of those read, not begun
+        self._queue: deque[Asked] = deque()  # those that come when they came; the first of them is on the agenda
         self._sessions: dict[str, _Session] = {}
         self._is_over = False
         self._last_at = 0.0
@@ -72,6 +74,19 @@ class Source:
             asked.followers = None
             for thought_s, follower in followers:
                 self._agenda.at(now + thought_s, self._come, follower)
+
+    def _next(self) -> None:
+        """The first of the queue comes."""
+        queue = self._queue
+        asked = queue.popleft()
+        if queue:
+            self._agenda.at(queue[0].at, self._next)
+        self._come(asked)
+
+    def _come_as_recorded(self, asked: Asked) -> None:
+        self._queue.append(asked)
+        if len(self._queue) == 1:
+            self._agenda.at(asked.at, self._next)
 
     def _come(self, asked: Asked) -> None:
         self._to_come -= 1
@@ -104,10 +119,8 @@ class Source:
             if asked.session:
                 self._follow(asked)
             else:
-                self._agenda.at(asked.at, self._come, asked)
-        self._agenda.at(
-            self._last_at, self._keep_ahead, self.read
-        )  # however many are late, no row is read too late
+                self._come_as_recorded(asked)
+        self._agenda.at(self._last_at, self._keep_ahead, self.read)  # however many are late, none is read late
         if self.read % _TIDY_EVERY == 0:
             self._tidy()
 
@@ -122,7 +135,7 @@ class Source:
         before = session.before(asked.at)
         heappush(session.running, (asked.at + asked.total_s, self.read, asked))
         if before is None:
-            self._agenda.at(asked.at, self._come, asked)
+            self._come_as_recorded(asked)
             return
         thought_s = asked.at - session.last_end
         if before.ended_at >= 0.0:
@@ -134,9 +147,9 @@ class Source:
 
     def _tidy(self) -> None:
         """Sessions that have been silent for long follow nobody any more."""
-        begin = self._last_at - FOLLOWS_S
+        at = self._last_at
         self._sessions = {
             name: session
             for name, session in self._sessions.items()
-            if session.running or session.last_end >= begin
+            if session.before(at) is not None or session.running
         }

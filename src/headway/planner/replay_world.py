@@ -16,16 +16,17 @@ from math import ceil
 from headway.core.call import Call, Fault, Problem, Reading, Unit, Usage
 from headway.core.limit import Limit
 from headway.core.steps import Reply, Ticket
-from headway.drivers.virtual import Done, Event, Headed
+from headway.drivers.virtual import Done, Event, Headed, Whole
 from headway.emulator.bucket import Bucket
 from headway.emulator.rules import Admit
 from headway.planner.replay_rows import Asked
 
 BURST_S = 5.0  # of refill, that a full bucket holds where nothing is known of it; as the emulator assumes
 ROUND_TRIP_S = 0.05  # of a refusal
-READ_EVERY_S = 0.5
+READ_EVERY_S = 1.0
 MINUTE_S = 60.0
-_TOKENS = (Unit.INPUT_TOKENS, Unit.OUTPUT_TOKENS, Unit.TOKENS)
+_ANYTHING = 1e-6
+_COUNTED_LATE = (Unit.OUTPUT_TOKENS, Unit.TOKENS)
 
 
 class Replayed(Call, frozen=True, kw_only=True):
@@ -48,24 +49,58 @@ class Peak:
     fullest_minute: float
 
 
+class Tank:
+    """A bucket that is charged at once, by the same rules as `emulator.bucket.Bucket`, which can be charged later, too."""
+
+    __slots__ = ("_at", "_level", "capacity", "rate")
+
+    def __init__(self, capacity: float, rate: float, now: float) -> None:
+        self.capacity, self.rate = capacity, rate
+        self._level, self._at = capacity, now
+
+    def level(self, now: float) -> float:
+        """Units held at `now`; negative is debt."""
+        level = self._level + self.rate * (now - self._at)
+        self._level = level = level if level < self.capacity else self.capacity
+        self._at = now
+        return level
+
+    def wait_s(self, need: float, now: float) -> float:
+        """Seconds until `need` units are there."""
+        missing = need - self.level(now)
+        return missing / self.rate if missing > _ANYTHING else 0.0
+
+    def take(self, amount: float) -> None:
+        """Take them now."""
+        self._level -= amount
+
+
 class Pool:
     """The limits of one pool, as the provider keeps them, and how much of them was let in."""
 
     def __init__(self, limits: Sequence[Limit], now: float) -> None:
         self.limits = tuple(limits)
         self.refused: Counter[Unit] = Counter()
-        self._buckets = [
-            (limit.unit, Bucket(_capacity(limit), limit.rate, now), _rule(limit.unit)) for limit in limits
-        ]
+        self._tanks: list[tuple[int, Unit, Tank]] = []
+        self._drained: list[tuple[int, Unit, Bucket]] = []
+        for index, limit in enumerate(limits):
+            if limit.unit in _COUNTED_LATE:
+                self._drained.append((index, limit.unit, Bucket(_capacity(limit), limit.rate, now)))
+            else:
+                self._tanks.append((index, limit.unit, Tank(_capacity(limit), limit.rate, now)))
         self._read_at = float("-inf")
-        self._minute, self._units = -1, [limit.unit for limit in limits]
+        self._minute_ends = 0.0
         self._now, self._all, self._most = ([0.0] * len(limits) for _ in range(3))
 
-    def refuse(self, charged: int, now: float) -> tuple[Unit, int] | None:
-        """Which limit does not let it in now, and in how many whole seconds it would. None: it may come in."""
+    def refuse(self, now: float) -> tuple[Unit, int] | None:
+        """Which limit lets nobody in now, and in how many whole seconds it would. None: a call may come in."""
         binds, longest = None, 0.0
-        for unit, bucket, rule in self._buckets:
-            wait_s = bucket.wait_s(_taken(unit, charged, 0), rule, now)
+        for _, unit, tank in self._tanks:
+            wait_s = tank.wait_s(1.0 if unit is Unit.REQUESTS else _ANYTHING, now)
+            if wait_s > longest:
+                binds, longest = unit, wait_s
+        for _, unit, bucket in self._drained:
+            wait_s = bucket.wait_s(0.0, Admit.DEBT, now)
             if wait_s > longest:
                 binds, longest = unit, wait_s
         if binds is None:
@@ -74,44 +109,40 @@ class Pool:
         return binds, max(1, ceil(longest))
 
     def charge(self, asked: Asked, charged: int, now: float) -> None:
-        """Let it in: requests and input are taken now, output while it is produced."""
-        starts, ends = now + asked.first_s, now + asked.total_s
-        minute = int(now / MINUTE_S)
-        if minute != self._minute:
-            self._fold(minute)
-        for index, (unit, bucket, _) in enumerate(self._buckets):
-            if unit is not Unit.OUTPUT_TOKENS:
-                bucket.charge(_taken(unit, charged, 0), now)
-            if unit is Unit.OUTPUT_TOKENS or unit is Unit.TOKENS:
-                bucket.drain(float(asked.output), starts, ends)
-            self._now[index] += _taken(unit, charged, asked.output)
+        """Let it in, after `refuse` did not: requests and input are taken now, output while it is produced."""
+        if now >= self._minute_ends:
+            self._fold(now)
+        taken = self._now
+        for index, unit, tank in self._tanks:
+            amount = 1.0 if unit is Unit.REQUESTS else charged
+            tank.take(amount)
+            taken[index] += amount
+        for index, unit, bucket in self._drained:
+            bucket.drain(asked.output, now + asked.first_s, now + asked.total_s)
+            taken[index] += asked.output
+            if unit is Unit.TOKENS:
+                bucket.charge(charged, now)
+                taken[index] += charged
 
     def readings(self, now: float) -> tuple[Reading, ...]:
         """What the headers of a reply show that is admitted now."""
         if now - self._read_at < READ_EVERY_S:
             return ()
         self._read_at = now
-        shown = []
-        for limit, (unit, bucket, _) in zip(self.limits, self._buckets, strict=True):
-            level = max(bucket.level(now), 0.0)
-            if unit in _TOKENS:
-                shown.append(
-                    Reading(unit, limit.amount, round(level / 1000.0) * 1000.0, 500.0, limit.period_s)
-                )
-            else:
-                shown.append(Reading(unit, limit.amount, float(int(level)), 0.0, limit.period_s))
-        return tuple(shown)
+        levels = {unit: tank.level(now) for _, unit, tank in self._tanks}
+        levels |= {unit: bucket.level(now) for _, unit, bucket in self._drained}
+        return tuple(_reading(limit, max(levels[limit.unit], 0.0)) for limit in self.limits)
 
     def used(self, span_s: float) -> dict[Unit, Peak]:
         """How much of each limit was used over `span_s` seconds."""
-        self._fold(-1)
+        self._fold(0.0)
         return {
             limit.unit: Peak(total / max(limit.rate * span_s, 1e-9), most / (limit.rate * MINUTE_S))
             for limit, total, most in zip(self.limits, self._all, self._most, strict=True)
         }
 
-    def _fold(self, minute: int) -> None:
-        self._minute = minute
+    def _fold(self, now: float) -> None:
+        self._minute_ends = now - now % MINUTE_S + MINUTE_S
         for index, amount in enumerate(self._now):
             self._all[index] += amount
             self._most[index] = max(self._most[index], amount)
@@ -144,23 +175,20 @@ class Provider:
             )
             reply = Reply(429, {}, problem=problem, total_s=ROUND_TRIP_S)
             return ((ROUND_TRIP_S, Headed(pool.readings(now), False)), (ROUND_TRIP_S, Done(reply)))
-        readings = pool.readings(now)
-        headed_s = asked.first_s if asked.stream else asked.total_s
-        return (
-            (headed_s, Headed(readings, True)),
-            (asked.total_s, Done(_reply(asked, self.free[asked.model]))),
-        )
+        readings, reply = pool.readings(now), _reply(asked, self.free[asked.model])
+        if asked.stream and readings:
+            return ((asked.first_s, Headed(readings, True)), (asked.total_s, Done(reply)))
+        return ((asked.total_s, Whole(readings, reply)),)
 
     def admit(self, asked: Asked, pool: Pool, now: float) -> tuple[Unit, int] | None:
         """Let a call in, or say which limit does not and when it would."""
-        charged = charged_input(asked, is_free=self.free[asked.model])
-        refused = pool.refuse(charged, now)
+        refused = pool.refuse(now)
         if refused is not None:
             self.refusals += 1
             asked.refusals += 1
             return refused
         asked.sent_at = now
-        pool.charge(asked, charged, now)
+        pool.charge(asked, charged_input(asked, is_free=self.free[asked.model]), now)
         return None
 
 
@@ -188,22 +216,12 @@ def _reply(asked: Asked, is_free: bool) -> Reply:
     return Reply(200, {}, None, usage, None, asked.first_s, asked.total_s)
 
 
-def _taken(unit: Unit, charged: int, output: int) -> float:
-    match unit:
-        case Unit.REQUESTS:
-            return 1.0
-        case Unit.INPUT_TOKENS:
-            return float(charged)
-        case Unit.OUTPUT_TOKENS:
-            return float(output)
-        case _:
-            return float(charged + output)
+def _reading(limit: Limit, level: float) -> Reading:
+    if limit.unit is Unit.REQUESTS:
+        return Reading(limit.unit, limit.amount, float(int(level)), 0.0, limit.period_s)
+    return Reading(limit.unit, limit.amount, round(level / 1000.0) * 1000.0, 500.0, limit.period_s)
 
 
 def _capacity(limit: Limit) -> float:
     burst = limit.burst if limit.burst is not None else limit.rate * BURST_S
     return max(1.0, burst) if limit.unit is Unit.REQUESTS else burst
-
-
-def _rule(unit: Unit) -> Admit:
-    return Admit.FIT if unit is Unit.REQUESTS else Admit.DEBT
