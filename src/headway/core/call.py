@@ -144,6 +144,7 @@ class Call(Struct, frozen=True):
     """One logical request. `body` is what goes out, byte for byte; `request` is the same, parsed.
 
     `deadline` and `max_wait_s` are in monotonic seconds. `caps` are the budgets it draws on, besides the engine's own.
+    `held_s`: seconds that its door held it before it could stand in line, because too many of its key were in flight.
     """
 
     id: str
@@ -161,3 +162,4 @@ class Call(Struct, frozen=True):
     max_wait_s: float | None = None
     stream: bool = False
     caps: tuple[Cap, ...] = ()
+    held_s: float = 0.0

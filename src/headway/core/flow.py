@@ -123,6 +123,7 @@ def _usage(ticket: Ticket, reply: Reply) -> tuple[Usage, bool]:
 
 def _opened(ticket: Ticket, provider: str) -> OpenEntry:
     call, estimate = ticket.call, ticket.call.estimate
+    held_s = call.held_s if ticket.number == 1 else 0.0
     return OpenEntry(
         attempt_id=ticket.id,
         call_id=call.id,
@@ -138,9 +139,9 @@ def _opened(ticket: Ticket, provider: str) -> OpenEntry:
         label=call.label,
         estimated_input_tokens=round(ticket.input_tokens),
         estimated_output_tokens=round(ticket.output_tokens),
-        queued_ms=ticket.queued_s * 1000.0,
+        queued_ms=(ticket.queued_s + held_s) * 1000.0,
         stream=call.stream,
-        waited_for=ticket.waited_for,
+        waited_for=ticket.waited_for or ("in_flight" if held_s else ""),
         max_output_tokens=estimate.max_output_tokens,
         cacheable_tokens=round(estimate.cacheable_tokens),
         fingerprint=estimate.fingerprint,

@@ -179,10 +179,11 @@ class Calls:
 
 
 def _less(call: Call, waited_s: float) -> Call:
-    """The call with what is left of its patience."""
-    if not waited_s or call.max_wait_s is None:
+    """The call with what is left of its patience, and with what it was held."""
+    if not waited_s:
         return call
-    return structs.replace(call, max_wait_s=max(call.max_wait_s - waited_s, AT_ONCE_S))
+    left_s = None if call.max_wait_s is None else max(call.max_wait_s - waited_s, AT_ONCE_S)
+    return structs.replace(call, max_wait_s=left_s, held_s=waited_s)
 
 
 async def _stream(

@@ -1,7 +1,8 @@
 """The blocks of a request in the order in which the API reads them, each as bytes that stand for it and for nothing else.
 
 Two requests are equal up to the end of a block exactly if these bytes are. Text is short for a list of one block of text,
-and stands for the same; `cache_control` does not count. What parsing evens out (blanks, escapes, `1.0` and `1.00`) is equal.
+and stands for the same; `cache_control` does not count, nor the order of the two keys of a block of text. What
+parsing evens out (blanks, escapes, `1.0` and `1.00`) is equal.
 """
 
 from __future__ import annotations
