@@ -109,6 +109,22 @@ def test_fitting_again_changes_nothing(case: tuple[list[Message], int, Strategy,
     assert again.after == fitted.after
 
 
+@given(conversations(), st.floats(0.1, 0.6), st.sampled_from(["oldest", "ends"]))
+def test_as_a_conversation_grows_what_went_never_comes_back(
+    messages: list[Message], share: float, strategy: Strategy
+) -> None:
+    budget = max(1500, int(whole(messages) * share))
+    gone: set[int] = set()
+    for end in range(1, len(messages) + 1):
+        if any(block["type"] == "tool_use" for block in as_blocks(messages[end - 1])):
+            continue
+        fitted = tried(messages[:end], budget, strategy, ())
+        if isinstance(fitted, Fitted):
+            now = {number for each in fitted.dropped for number in each.messages}
+            assert gone <= now
+            gone = now
+
+
 @given(conversations(), st.data())
 def test_a_history_that_was_cut_anywhere_is_mended_or_refused(
     messages: list[Message], data: st.DataObject
@@ -184,7 +200,9 @@ def test_the_window_is_held_by_the_high_end_of_the_interval() -> None:
 
 
 def test_parallel_results_go_or_stay_together() -> None:
-    uses = [{"type": "tool_use", "id": each, "name": "read", "input": {}} for each in ("a", "b")]
+    uses: list[Message] = [
+        {"type": "tool_use", "id": each, "name": "read", "input": {}} for each in ("a", "b")
+    ]
     results = [{"type": "tool_result", "tool_use_id": each, "content": "text " * 500} for each in ("a", "b")]
     messages: list[Message] = [
         {"role": "user", "content": "Compare both."},

@@ -16,7 +16,7 @@ from rich.console import Console
 from headway.cli.display import ScanDisplay
 from headway.cli.files import open_job
 from headway.config import Config, load
-from headway.errors import InputError
+from headway.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from headway.context.counting import Count
@@ -165,8 +165,9 @@ def _chosen(config: Config, flag: str | None, asked: object) -> tuple[str, str]:
     path = _ledger(config)
     if path is not None and (last := last_model(path)):
         return last, "the one asked last"
-    newest = next(facts.id for facts in Catalog.load().models if facts.family == "opus")
-    return newest, "the newest Opus; choose with --model"
+    active = [each for each in Catalog.load().models if each.family == "opus" and each.status == "active"]
+    newest = max(active, key=lambda facts: [int(part) for part in facts.generation.split(".")])
+    return newest.id, "the newest Opus; choose with --model"
 
 
 def _ledger(config: Config) -> Path | None:
@@ -181,7 +182,12 @@ def _exactly(config: Config, request: dict[str, Any]) -> Count:
     from headway.context.exact import Counter
     from headway.runtime import Engine
 
-    config.headers()  # a missing key is said before anything is set up
+    try:
+        config.headers()
+    except ConfigError as error:
+        raise ConfigError(
+            str(error), hint="Set ANTHROPIC_API_KEY, or leave --exact out to count offline."
+        ) from None
     with Engine(config) as engine, Counter(engine) as counter:
         return counter.count(request)
 

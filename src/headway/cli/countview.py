@@ -187,7 +187,12 @@ def _bad(counted: JobCount) -> Iterator[RenderableType]:
         return
     large = f", {counted.too_large:,} of them too large for their model" if counted.too_large else ""
     yield Text("")
-    yield Text(f"{counted.bad:,} lines cannot be run and are not counted{large}:", style="yellow")
+    lines = (
+        "1 line cannot be run and is not counted"
+        if counted.bad == 1
+        else f"{counted.bad:,} lines cannot be run and are not counted"
+    )
+    yield Text(f"{lines}{large}:", style="yellow")
     for bad in counted.bad_lines[:5]:
         yield Text(f"  {visible(str(bad))}", style="yellow", overflow="fold")
     if counted.bad > 5:

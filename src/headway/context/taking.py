@@ -121,7 +121,7 @@ def cost_of(
     return Cost(
         input=price(count.tokens),
         expected=price(count.tokens, expected),
-        most=price(count.high, most),
+        most=price(count.high - kept, most, written=kept),
         written=price(count.tokens - kept, written=kept) if kept else None,
         read=price(count.tokens - kept, read=kept) if kept else None,
     )
