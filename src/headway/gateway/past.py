@@ -23,15 +23,11 @@ from headway.gateway.grants import Grant, Group
 from headway.gateway.period import Rolling, span_at
 from headway.ledger.file import read_file
 from headway.ledger.price import Prices
+from headway.ledger.spent import read_spent
 
-_COLUMNS = {"session": "session", "job": "job", "model": "model_asked"}
+_COLUMNS = {"session": "session", "job": "job", "model": "model"}
 _MOST_ASKED_FOR = 500  # tenants by name; beyond that all are read
 _NEVER_NS = 2**63 - 1
-_ENDED = """
-    SELECT tenant, {columns}, max(at_ns), coalesce(sum(cost_nanousd), 0),
-        sum(input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens + output_tokens),
-        sum(estimated = 1 OR coalesce(status < 400, 0))
-    FROM attempts WHERE at_ns >= ? AND at_ns < ?{tenants} GROUP BY tenant, {columns}, at_ns / ?"""
 _OPEN = """
     SELECT tenant, {columns}, at_ns, model, estimated_input_tokens, estimated_output_tokens
     FROM open_attempts WHERE at_ns >= ? AND at_ns < ?{tenants}"""
@@ -66,7 +62,7 @@ class Past:
         """
         plan = groups[0].plan
         span = span_at(plan.period, at_ns)
-        start_ns, width_ns = span.start_ns, _NEVER_NS
+        start_ns, width_ns = span.start_ns, None
         if isinstance(plan.period, Rolling):
             start_ns, width_ns = (
                 at_ns - plan.period.seconds * 10**9 + 1,
@@ -111,7 +107,7 @@ class Past:
         self._aside.close()
 
     def _read(
-        self, per: tuple[str, ...], tenants: Iterable[str], within: tuple[int, int], width_ns: int
+        self, per: tuple[str, ...], tenants: Iterable[str], within: tuple[int, int], width_ns: int | None
     ) -> Iterator[_Row]:
         if self._ledger is None or not self._ledger.exists():
             return
@@ -119,16 +115,14 @@ class Past:
         where = f" AND tenant IN ({', '.join('?' * len(named))})"
         if len(named) > _MOST_ASKED_FOR:
             named, where = (), ""
-        ended = _ENDED.format(columns=_columns(per, "model_asked"), tenants=where)
-        open_ = _OPEN.format(columns=_columns(per, "model"), tenants=where)
+        columns = ", ".join([*(_COLUMNS[each] for each in per), "''", "''", "''"][:3])
+        open_ = _OPEN.format(columns=columns, tenants=where)
         try:
             with closing(read_file(self._ledger)) as db:
                 db.execute("BEGIN")  # one moment for both
-                for tenant, a, b, c, at_ns, nanousd, tokens, requests in db.execute(
-                    ended, (*within, *named, width_ns)
-                ):
-                    took = {Unit.USD: nanousd, Unit.TOKENS: tokens, Unit.REQUESTS: requests}
-                    yield tenant, (a, b, c), at_ns, took
+                for each in read_spent(db, per, named, within, width_ns):
+                    took = {Unit.USD: each.nanousd, Unit.TOKENS: each.tokens, Unit.REQUESTS: each.requests}
+                    yield each.tenant, each.values, each.at_ns, took
                 for tenant, a, b, c, at_ns, *estimate in db.execute(open_, (*within, *named)):
                     yield tenant, (a, b, c), at_ns, self._expected(at_ns, *estimate)
         except sqlite3.Error as error:
@@ -138,12 +132,6 @@ class Past:
         usage = Usage(input_tokens, output_tokens=output_tokens, model=model)
         nanousd = self._prices.cost(model, usage, at_ns).nanousd or 0
         return {Unit.USD: nanousd, Unit.TOKENS: input_tokens + output_tokens, Unit.REQUESTS: 1}
-
-
-def _columns(per: tuple[str, ...], model: str) -> str:
-    """Three of them, empty where the budget does not tell them apart."""
-    names = [model if each == "model" else each for each in per]
-    return ", ".join([*names, "''", "''", "''"][:3])
 
 
 def _key(grant: Grant) -> tuple[int, int, str, str, str]:

@@ -10,7 +10,7 @@ Every source has the same columns, so a report asks each of them the same questi
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headway.errors import InputError, LedgerError
@@ -134,6 +134,12 @@ class Parts:
     def is_rounded(self) -> bool:
         """Whether single attempts would be needed that were removed: then whole hours are counted."""
         return any(moment % HOUR_NS and moment < self.pruned_ns for moment in (self.since_ns, self.until_ns))
+
+    def before(self, moment_ns: int) -> Parts:
+        """The same, up to a whole hour: what lies before it, by hours."""
+        until_ns = min(max(moment_ns, self.since_ns), self.until_ns)
+        last = max(self.first, min(self.last, until_ns // HOUR_NS))
+        return replace(self, until_ns=until_ns, last=last, first_day=last, last_day=last)
 
     def sums(self) -> tuple[Source, ...]:
         """Where sums are."""
