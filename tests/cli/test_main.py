@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import subprocess
 import sys
 
 import pytest
@@ -68,3 +69,30 @@ def test_the_version_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         main.run()
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"headway {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "filled"),
+    [
+        (["run", "j", "--emulate"], ["run", "j", "--emulate", "claude-opus-4/tier-4"]),
+        (["compare", "v", "i", "--emulate"], ["compare", "v", "i", "--emulate", "claude-opus-4/tier-4"]),
+        (["usage", "--emulate"], ["usage", "--emulate"]),
+        ([], []),
+    ],
+)
+def test_emulate_may_stand_alone_where_jobs_are_run(
+    monkeypatch: pytest.MonkeyPatch, given: list[str], filled: list[str]
+) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr(main, "app", seen.append)
+    monkeypatch.setattr(sys, "argv", ["headway", *given])
+    main.run()
+    assert seen == [filled]
+
+
+def test_a_command_imports_what_it_needs_and_nothing_of_the_others() -> None:
+    code = "import sys; from headway.cli.main import app; app(['count', '--help'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert "headway.cli.count" in loaded
+    assert not {"headway.cli.serve", "headway.gateway.app", "uvicorn", "genai_prices"} & set(loaded)

@@ -145,7 +145,6 @@ def test_the_summary_says_everything_and_obeys_nothing_of_what_it_quotes() -> No
         ("run j --emulate any/unlimited?ttft=1", "run j --emulate any/unlimited?ttft=1"),
         ("run j --emulate clode-opus-4/tier-1", "run j --emulate clode-opus-4/tier-1"),
         ("run j --emulate=any", "run j --emulate=any"),
-        ("usage --emulate", "usage --emulate"),
     ],
 )
 def test_emulate_stands_alone_or_takes_a_profile(arguments: str, filled: str) -> None:

@@ -35,7 +35,7 @@ def test_what_is_to_be_deployed_calls_serve_with_flags_that_it_has(name: str) ->
         line for line in text.splitlines() if line.startswith(("ExecStart=", "CMD ")) and "serve" in line
     )
     given = set(re.findall(r"--[a-z-]+", command))
-    serve = typer.main.get_command(app).commands["serve"]  # type: ignore[attr-defined]  # it is a group
+    serve = typer.main.get_command(app).get_command(None, "serve")  # type: ignore[attr-defined]  # it is a group
     assert given
     assert given <= {flag for option in serve.params for flag in option.opts}
 

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from headway.cli.display import Display, visible
 from headway.cli.files import is_text, open_job
-from headway.cli.run import DEFAULT_PROFILE, with_profile
+from headway.cli.run import DEFAULT_PROFILE
 from headway.cli.usage import dollars, humane
 from headway.config import Config, load
 
@@ -162,13 +162,6 @@ def _emulated(config: Config, profile: str) -> Iterator[Config]:
     with spawn(profile) as emulator:
         ledger = config.ledger or "none"
         yield replace(config, base_url=emulator.url, api_key="sk-emulated", auth_token=None, ledger=ledger)
-
-
-def with_profiles(arguments: list[str]) -> list[str]:
-    """Let `--emulate` stand alone here, too, as with `headway run`."""
-    if arguments[:1] != ["compare"]:
-        return with_profile(arguments)
-    return ["compare", *with_profile(["run", *arguments[1:]])[1:]]
 
 
 def _go(comparison: Comparison, as_json: bool, *, show: bool) -> int:

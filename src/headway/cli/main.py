@@ -10,49 +10,15 @@ from rich.console import Console
 from rich.text import Text
 
 from headway import __version__
-from headway.cli.compare import compare, with_profiles
-from headway.cli.config import config
-from headway.cli.count import count
-from headway.cli.display import visible
-from headway.cli.doctor import doctor
-from headway.cli.emulate import emulate
-from headway.cli.exec import exec_
-from headway.cli.insights import insights
-from headway.cli.keys import keys
-from headway.cli.models import models
-from headway.cli.reconcile import reconcile
-from headway.cli.plan import plan
-from headway.cli.run import run as run_job
-from headway.cli.send import send
-from headway.cli.serve import serve
-from headway.cli.top import top
-from headway.cli.usage import usage
+from headway.cli.commands import STYLE, Commands
 from headway.errors import HeadwayError, MachineError
 
 app = typer.Typer(
     name="headway",
     help="Paces, meters and schedules traffic to LLM APIs: the whole quota, no 429s, every token accounted for.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    cls=Commands,
+    **STYLE,
 )
-app.command("run")(run_job)
-app.command("plan")(plan)
-app.command("send")(send)
-app.command("compare")(compare)
-app.command("serve")(serve)
-app.command("exec")(exec_)
-app.command("top")(top)
-app.command("usage")(usage)
-app.command("models")(models)
-app.command("insights")(insights)
-app.command("count")(count)
-app.command("reconcile")(reconcile)
-app.command("emulate")(emulate)
-app.command("doctor")(doctor)
-app.add_typer(config, name="config")
-app.add_typer(keys, name="keys")
 
 
 def _version(wanted: bool) -> None:
@@ -73,7 +39,7 @@ def main(
 def run() -> None:
     """Run the command line: errors come out as one sentence and a way out, never as a traceback."""
     try:
-        app(with_profiles(sys.argv[1:]))
+        app(_arguments(sys.argv[1:]))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
@@ -85,6 +51,15 @@ def run() -> None:
         known = _known(error)
         _say(known or _unknown(error))
         sys.exit(known.exit_code if known else 70)
+
+
+def _arguments(given: list[str]) -> list[str]:
+    """`--emulate` of a job may stand alone, which is only known there."""
+    if given[:1] not in (["run"], ["compare"]):
+        return given
+    from headway.cli.run import with_profile
+
+    return with_profile(given)
 
 
 def _known(error: BaseException) -> HeadwayError | None:
@@ -117,4 +92,6 @@ def _say(error: HeadwayError) -> None:
 
 
 def _visible(text: str) -> str:
+    from headway.cli.display import visible
+
     return "\n".join(visible(line) for line in text.split("\n"))

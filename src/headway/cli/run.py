@@ -252,9 +252,7 @@ def _emulated(config: Config, profile: str) -> Iterator[Config]:
 
 
 def with_profile(arguments: list[str]) -> list[str]:
-    """Let `--emulate` of `headway run` stand alone: give it the default profile where no profile follows it."""
-    if "run" not in arguments[:1]:
-        return arguments
+    """Let `--emulate` stand alone: give it the default profile where no profile follows it."""
     filled: list[str] = []
     for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
         filled.append(argument)
