@@ -91,7 +91,10 @@ def test_emulate_may_stand_alone_where_jobs_are_run(
 
 
 def test_a_command_imports_what_it_needs_and_nothing_of_the_others() -> None:
-    code = "import sys; from headway.cli.main import app; app(['count', '--help'], standalone_mode=False); print(*sys.modules)"
+    code = (
+        "import sys; from headway.cli.main import app; app(['count', '--help'], standalone_mode=False); "
+        "print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
     assert "headway.cli.count" in loaded
