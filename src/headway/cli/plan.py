@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -22,8 +22,10 @@ from headway.config import Config, load
 from headway.errors import JobFileError
 
 if TYPE_CHECKING:
+    from headway.planner.beginnings import Shared
     from headway.planner.plan import Plan
     from headway.planner.stage import Staged
+    from headway.planner.whatif import Material, WhatIf
 
 SHOWN_AFTER_S = 1.0
 
@@ -94,19 +96,23 @@ def plan(
     with ExitStack() as stack:
         console = Console(stderr=True, highlight=False)
         say = stack.enter_context(_telling(console))
-        staged, bad = _staged(stack, job, config, (model, max_tokens, system), output_tokens, since, say)
+        staged, bad, material = _staged(
+            stack, job, config, (model, max_tokens, system), output_tokens, since, say
+        )
         from headway.ledger.price import Prices
         from headway.planner.plan import plan as make
+        from headway.planner.whatif import what_ifs
 
         prices = Prices()
         made = make(staged.scene, staged.doubt, prices, say)
+        changes = list(what_ifs(staged.scene, made, material, prices, say))
     if as_json:
-        typer.echo(json.dumps(as_values(made, staged, bad)))
+        typer.echo(json.dumps(as_values(made, staged, bad, changes)))
     else:
         from headway.cli.planview import picture
 
         out = Console(highlight=False)
-        out.print(picture(made, staged, bad, datetime.now().astimezone()))
+        out.print(picture(made, staged, bad, changes, datetime.now().astimezone()))
 
 
 def _staged(
@@ -117,18 +123,19 @@ def _staged(
     output_tokens: str | None,
     since: str,
     say: Any,
-) -> tuple[Staged, list[str]]:
+) -> tuple[Staged, list[str], Material]:
     """Scan the job and look at the ledger. Raises JobFileError if nothing of it can be run."""
     from headway.assemble import build
     from headway.jobs.check import bad_report, checker
     from headway.jobs.index import scan
     from headway.jobs.lines import Defaults
     from headway.jobs.record import Options
-    from headway.planner.reading import Glance
+    from headway.planner.reading import Glance, first_text
     from headway.planner.replies import stated
     from headway.planner.shape import shape_of
     from headway.planner.sizes import Sizes
     from headway.planner.stage import stage
+    from headway.planner.whatif import Material
 
     replies = stated(output_tokens) if output_tokens else None
     now_ns = time.time_ns()
@@ -156,7 +163,15 @@ def _staged(
         since_ns=back_to,
         at_ns=now_ns,
     )
-    return staged, report.split("\n") if report else []
+
+    def beginnings(least: int) -> Sequence[Shared]:
+        def text_of(number: int) -> str:
+            messages = full(index.read(number), number + 1).line.request["messages"]
+            return first_text(messages[0]["content"])
+
+        return glance.beginnings.shared(least, text_of)
+
+    return staged, report.split("\n") if report else [], Material(parts.provider, full, beginnings)
 
 
 def _job_name(job: str) -> str:
@@ -194,7 +209,7 @@ def _telling(console: Console) -> Iterator[Callable[[str], None]]:
         yield say
 
 
-def as_values(made: Plan, staged: Staged, bad: list[str]) -> dict[str, Any]:
+def as_values(made: Plan, staged: Staged, bad: list[str], changes: Sequence[WhatIf]) -> dict[str, Any]:
     """The plan for machines: seconds, whole tokens, whole nanodollars, shares from 0 to 1."""
     course = made.course
     cost = made.nanousd
@@ -217,6 +232,7 @@ def as_values(made: Plan, staged: Staged, bad: list[str]) -> dict[str, Any]:
             for pool, known in staged.known.items()
             for limit in known.limits
         ],
+        "what_ifs": [asdict(change) for change in changes],
         "known": list(staged.facts),
         "assumed": list(staged.guesses),
     }

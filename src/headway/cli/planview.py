@@ -13,14 +13,19 @@ from rich.text import Text
 from headway.cli.display import visible
 from headway.planner.plan import Plan
 from headway.planner.stage import Staged
+from headway.planner.whatif import WhatIf
 
 
-def picture(plan: Plan, staged: Staged, bad: Sequence[str], now: datetime) -> Group:
+def picture(
+    plan: Plan, staged: Staged, bad: Sequence[str], changes: Sequence[WhatIf], now: datetime
+) -> Group:
     """Everything. `now` is local time."""
     parts: list[RenderableType] = [headline(plan), Text("")]
     if bad:
         parts += [Text("\n".join(visible(line) for line in bad), style="yellow"), Text("")]
     parts += [_table(plan, now)]
+    if changes:
+        parts += [_changes(plan, changes), Text("")]
     parts += [Text(f"{mark} {visible(text)}", style="dim") for mark, text in _notes(staged)]
     return Group(*parts)
 
@@ -65,6 +70,23 @@ def _table(plan: Plan, now: datetime) -> Table:
     for name, share in sorted(course.waited.items(), key=lambda each: -each[1]):
         if share >= 0.005:
             table.add_row(Text(f"waits for {visible(name)}"), "", f"{share:.0%}", "")
+    return table
+
+
+def _changes(plan: Plan, changes: Sequence[WhatIf]) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("what if", no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
+    table.add_column("cost", justify="right", no_wrap=True)
+    table.add_column("what to change")
+    for change in changes:
+        text = visible(change.change)
+        table.add_row(
+            visible(change.name),
+            "?" if change.seconds is None else time_of(change.seconds),
+            "?" if change.nanousd is None else money(change.nanousd),
+            Text.assemble(text, (f"\n{visible(change.note)}" if change.note else "", "dim")),
+        )
     return table
 
 

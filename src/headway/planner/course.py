@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from headway.core.call import Unit, Usage
 from headway.core.limit import Limit
+from headway.planner.tail import Tail, tail_of
 from headway.planner.trial import Guess, Skipped, Trial
 from headway.planner.world import Rules, Serving
 
@@ -20,15 +21,15 @@ Needs = dict[tuple[str, Unit], float]
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """A job from its start to its end. Seconds.
+    """A job from its start to its end. Seconds; `admitted_s` is when the last call is let in.
 
     `waited` says for what share of the time each limit held calls back, `in_flight` how many were under way (median, most).
     `curve` is (seconds, lines done). `refused` are expected 429s. `pace` is how much longer than the limits alone the middle
     of the job takes; `needs` is what all of it takes of each unit of each pool.
     """
 
-    ends_s: float
     admitted_s: float
+    tail: Tail
     waited: Mapping[str, float]
     in_flight: tuple[int, int]
     refused: float
@@ -36,6 +37,11 @@ class Course:
     pace: float
     needs: Needs
     simulated: int
+
+    @property
+    def ends_s(self) -> float:
+        """When all is done, as likely earlier as later."""
+        return self.admitted_s + self.tail.p50
 
 
 def course_of(trial: Trial, guess: Guess, rules: Rules) -> Course:
@@ -55,11 +61,12 @@ def course_of(trial: Trial, guess: Guess, rules: Rules) -> Course:
             needs[key] = needs.get(key, 0.0) + amount
         more_s += fluid_s(taken, rules.limits) * pace if pace else skipped.lines * a_line
         lines += skipped.lines
-    ends = max((serving.ends_at for serving in servings), default=0.0) + more_s
+    admitted_s = (servings[-1].at if servings else 0.0) + more_s
+    tail = tail_of(servings, guess, rules)
     return Course(
-        ends_s=ends,
-        admitted_s=(servings[-1].at if servings else 0.0) + more_s,
-        waited=_shares(trial, more_s, ends),
+        admitted_s=admitted_s,
+        tail=tail,
+        waited=_shares(trial, more_s, admitted_s + tail.p50),
         in_flight=in_flight_of(servings),
         refused=float(sum(trial.refused.values())),
         curve=_curve(servings, first, more_s, lines),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -14,10 +13,12 @@ from headway.planner.trial import Guess, Trial
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Nanodollars for all input (cache reads and writes too) and for output. None: a model has no known price."""
+    """Nanodollars for all input (cache reads and writes too) and for output, and for both as a batch. None: a model has no
+    known price."""
 
     input: int | None
     output: int | None
+    batch: int | None = None
     unpriced: tuple[str, ...] = ()
 
     @property
@@ -26,13 +27,13 @@ class Bill:
         return None if self.input is None or self.output is None else self.input + self.output
 
 
-def bill_of(trial: Trial, guess: Guess, prices: Prices, at_ns: int, *, batch: bool = False) -> Bill:
+def bill_of(trial: Trial, guess: Guess, prices: Prices, at_ns: int) -> Bill:
     """The bill of a whole job at the prices of `at_ns`."""
-    spent = [Fraction(0), Fraction(0)]
+    spent = [Fraction(0), Fraction(0), Fraction(0)]
     unpriced: set[str] = set()
     for serving in trial.servings:
         usage = serving.usage
-        _add(spent, unpriced, prices, usage, (1.0, 1.0, 1), at_ns, batch)
+        _add(spent, unpriced, prices, usage, (1.0, 1.0, 1), at_ns)
     for skipped in trial.skipped:
         for part, lines in skipped.parts:
             tokens_in, tokens_out = part.input_tokens * guess.ratio, mean_output(part.most, guess)
@@ -49,10 +50,10 @@ def bill_of(trial: Trial, guess: Guess, prices: Prices, at_ns: int, *, batch: bo
                 tokens_out / usage.output_tokens,
                 lines,
             )
-            _add(spent, unpriced, prices, usage, exact, at_ns, batch)
+            _add(spent, unpriced, prices, usage, exact, at_ns)
     if unpriced:
-        return Bill(None, None, tuple(sorted(unpriced)))
-    return Bill(round(spent[0]), round(spent[1]))
+        return Bill(None, None, None, tuple(sorted(unpriced)))
+    return Bill(round(spent[0]), round(spent[1]), round(spent[2]))
 
 
 def _add(
@@ -62,25 +63,21 @@ def _add(
     usage: Usage,
     times: tuple[float, float, int],
     at_ns: int,
-    batch: bool,
 ) -> None:
     """Add a usage, its input and output each so many `times`. What output costs may depend on the length of the prompt."""
-    whole = prices.cost(usage.model, usage, at_ns, batch=batch).nanousd
+    whole = prices.cost(usage.model, usage, at_ns).nanousd
+    as_batch = prices.cost(usage.model, usage, at_ns, batch=True).nanousd
     prompt = Usage(
         input_tokens=usage.input_tokens,
         cache_read_tokens=usage.cache_read_tokens,
         cache_write_5m_tokens=usage.cache_write_5m_tokens,
         model=usage.model,
     )
-    of_input = prices.cost(usage.model, prompt, at_ns, batch=batch).nanousd
-    if whole is None or of_input is None:
+    of_input = prices.cost(usage.model, prompt, at_ns).nanousd
+    if whole is None or of_input is None or as_batch is None:
         unpriced.add(usage.model)
         return
     for place, amount, factor in ((0, of_input, times[0]), (1, whole - of_input, times[1])):
-        spent[place] += amount * times[2] * (1 if factor == 1.0 else Fraction(factor))
-
-
-def sum_of(bills: Sequence[Bill]) -> int | None:
-    """All together; None if one is not known."""
-    totals = [bill.total for bill in bills]
-    return None if None in totals else sum(total for total in totals if total is not None)
+        exact = amount * times[2] * (1 if factor == 1.0 else Fraction(factor))
+        spent[place] += exact
+        spent[2] += round(exact * as_batch / whole) if whole else 0

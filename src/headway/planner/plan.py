@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp, sqrt
+from math import exp, hypot, sqrt
 
 from headway.core.call import Unit
 from headway.ledger.price import Prices
@@ -39,7 +39,8 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a job comes to. Seconds, whole nanodollars (None: no price is known), tokens, bytes."""
+    """What a job comes to. Seconds, whole nanodollars (None: no price is known), tokens, bytes. `batch_nanousd` is what it
+    would cost as batches."""
 
     lines: int
     seconds: Range
@@ -49,6 +50,7 @@ class Plan:
     output_tokens: Range
     course: Course
     memory: int
+    batch_nanousd: int | None = None
 
 
 def plan(
@@ -78,14 +80,23 @@ def plan(
     low, high = courses
     return Plan(
         lines=lines,
-        seconds=Range(min(low.ends_s, course.ends_s), course.ends_s, max(high.ends_s, course.ends_s)),
+        seconds=_times(low, course, high),
         nanousd=_costs(bill, sigma_in, sigma_out, _output(low), _output(course), _output(high)),
         unpriced=bill.unpriced,
         input_tokens=scene.shape.input_tokens * scene.guess.ratio,
         output_tokens=Range(_output(low), _output(course), _output(high)),
         course=course,
         memory=memory_of(scene, course),
+        batch_nanousd=bill.batch,
     )
+
+
+def _times(low: Course, middle: Course, high: Course) -> Range:
+    """When the last call goes and how long the last ones take are in doubt apart from each other."""
+    end, tail = middle.ends_s, middle.tail
+    sooner = hypot(max(middle.admitted_s - low.admitted_s, 0.0), tail.p50 - min(low.tail.p50, tail.p10))
+    later = hypot(max(high.admitted_s - middle.admitted_s, 0.0), max(high.tail.p50, tail.p90) - tail.p50)
+    return Range(max(end - sooner, 0.0), end, end + later)
 
 
 def _fitting(span: Span, quick: Span) -> Span:

@@ -21,9 +21,10 @@ from headway.planner.world import Rules, Tempo
 from headway.providers.catalog import Catalog
 
 ASSUMED_BURST_S = 5.0  # of refill, that a full bucket holds where nobody has ever told: it is not published
-START_LINES, END_LINES = 1_500, 500  # that are run one by one at least
+START_LINES, END_LINES = 1_500, 600  # that are run one by one at least
 AT_ONCE_START, AT_ONCE_END = 4.0, 1.5  # times the calls in flight, if those are more
 MOST_START, MOST_END = 4_500, 1_500
+QUICK_START, QUICK_END = 700, 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,7 @@ class Scene:
         return replace(self, guess=guess, tempo=slow, burst_s=burst_s)
 
 
-def play(
-    scene: Scene, span: Span, prices: Prices, *, batch: bool = False, seed: int = 0
-) -> tuple[Course, Bill]:
+def play(scene: Scene, span: Span, prices: Prices, *, seed: int = 0) -> tuple[Course, Bill]:
     """Run it, and put together what it comes to."""
     catalog = Catalog.load()
     rules = Rules(scene.limits, _capacity(scene), scene.tempo, catalog.prefix_cache_free, scene.reserves)
@@ -82,7 +81,7 @@ def play(
         stream=scene.config.stream,
         seed=seed,
     )
-    return course_of(trial, scene.guess, rules), bill_of(trial, scene.guess, prices, scene.at_ns, batch=batch)
+    return course_of(trial, scene.guess, rules), bill_of(trial, scene.guess, prices, scene.at_ns)
 
 
 def span_for(scene: Scene, *, quick: bool = False) -> Span:
@@ -90,7 +89,9 @@ def span_for(scene: Scene, *, quick: bool = False) -> Span:
     at_once = calls_at_once(scene)
     first = min(max(START_LINES, round(AT_ONCE_START * at_once)), MOST_START)
     last = min(max(END_LINES, round(AT_ONCE_END * at_once)), MOST_END)
-    return Span(round(first * 0.6), round(last * 0.6)) if quick else Span(first, last)
+    if quick:
+        return Span(max(QUICK_START, round(first * 0.55)), max(QUICK_END, round(last * 0.55)))
+    return Span(first, last)
 
 
 def calls_at_once(scene: Scene) -> float:

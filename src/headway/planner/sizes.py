@@ -15,6 +15,10 @@ class Sizes:
         self._check = check
         self._known: dict[int, tuple[Identity, Estimate]] = {}
 
+    def checked_by(self, check: Check) -> Sizes:
+        """The same lines by another check."""
+        return Sizes(self._index, check)
+
     def of(self, number: int) -> tuple[Identity, Estimate]:
         """What line `number` (from 0) draws on and takes."""
         known = self._known.get(number)

@@ -143,7 +143,9 @@ class _Feed(Iterator[Call]):
         self._job = job
         self._stream = stream
         self._random = Random(seed)
-        self._begun: set[str] = set()  # prefixes of which a call has been handed out
+        self._begun: dict[
+            str, str
+        ] = {}  # prefixes of which a call has been handed out, as the engine knows them
         self._draws: dict[int, float] = {}
 
     def __next__(self) -> Call:
@@ -155,9 +157,9 @@ class _Feed(Iterator[Call]):
         number, kind = picked
         if not self.skipped:
             self.first += 1
-        if kind.prefix:
-            self._begun.add(kind.prefix)
         identity, estimate = self._sizes.of(number)
+        if kind.prefix:
+            self._begun[kind.prefix] = estimate.prefix
         call = Call(
             id=str(number),
             path=PATH,
@@ -204,9 +206,8 @@ class _Feed(Iterator[Call]):
         return known is None or len(known.line) < LOOKAHEAD
 
     def _kind_may(self, kind: Kind) -> bool:
-        if not kind.prefix or kind.prefix not in self._begun:
-            return True
-        return self._engine.prefixes.is_warm(kind.prefix, self._clock())
+        prefix = self._begun.get(kind.prefix) if kind.prefix else None
+        return not prefix or self._engine.prefixes.is_warm(prefix, self._clock())
 
 
 def _rest(part: Part) -> tuple[float, float, tuple[int, ...]]:
