@@ -24,7 +24,7 @@ from headway.wire.request import Origin
 if TYPE_CHECKING:  # a tenth of a second: only when something is asked
     import httpx2
 
-PATIENCE_S = 10.0
+PATIENCE_S, CONNECT_S = 10.0, 3.0
 _MOST_PAGES = 100
 _PAGE = 200
 _LIVE_FIELDS = ("max_input_tokens", "max_tokens", "lifecycle", "deprecated_at", "retires_at")
@@ -64,12 +64,16 @@ class Kept:
 
 
 class Api:
-    """Asks one API. `key` is sent as `x-api-key` and shown nowhere."""
+    """Asks one API. `key` is sent as `x-api-key`, a token (`bearer`) as such; it is shown nowhere.
 
-    def __init__(self, base_url: str, key: str, version: str) -> None:
+    Raises ConfigError for an address or a key that cannot be used.
+    """
+
+    def __init__(self, base_url: str, key: str, version: str, *, bearer: bool = False) -> None:
         _check(base_url, key)
         self._base = base_url.rstrip("/")
-        self._headers = {"x-api-key": key, "anthropic-version": version}
+        credential = {"authorization": f"Bearer {key}"} if bearer else {"x-api-key": key}
+        self._headers = {**credential, "anthropic-version": version}
 
     def rate_limits(self) -> tuple[Group, ...]:
         """The limits of the organisation. ProviderError, ConnectionFailed: they could not be had."""
@@ -184,7 +188,8 @@ def _check(base_url: str, key: str) -> None:
 def _client(headers: Mapping[str, str]) -> httpx2.Client:
     import httpx2
 
-    return httpx2.Client(headers=dict(headers), timeout=PATIENCE_S, follow_redirects=False)
+    patience = httpx2.Timeout(PATIENCE_S, connect=CONNECT_S)
+    return httpx2.Client(headers=dict(headers), timeout=patience, follow_redirects=False)
 
 
 def _refused(path: str, status: int, request_id: str | None) -> ProviderError:

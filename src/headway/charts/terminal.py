@@ -151,7 +151,7 @@ def _legend(chart: Lines, width: int, colour: bool) -> list[str]:
 def _bars(chart: Bars, width: int, colour: bool) -> list[str]:
     if not chart.values:
         return [faint("no data", colour=colour)]
-    texts = [_amount(chart, number) for number in range(len(chart.values))]
+    texts = [_cut(_amount(chart, number), width // 2) for number in range(len(chart.values))]
     label_width = min(max(cell_len(clean(label)) for label in chart.labels), width // 3)
     room = width - label_width - max(map(len, texts)) - 2
     most = max((value for value in chart.values if math.isfinite(value)), default=0.0)
@@ -198,7 +198,9 @@ def _histogram(chart: Histogram, width: int, height: int, colour: bool) -> list[
     ends = _ends(written(low, chart.measure), written(high, chart.measure), span)
     places = _places(marks, low, high, chart.log, span).replace("^", "▲" if colour else "^")
     summary = "   ".join(f"{name} {written(value, chart.measure)}" for name, value in marks)
-    rows += [faint(" " * margin + line, colour=colour) for line in (ends, places) if line.strip()]
+    rows += [
+        faint(" " * margin + line, colour=colour) for line in (ends[:room], places[:room]) if line.strip()
+    ]
     return [*rows, _cut(f"{summary}   {len(good):,} values", width)]
 
 
@@ -222,7 +224,7 @@ def _places(marks: list[tuple[str, float]], low: float, high: float, log: bool, 
     for name, value in marks:
         share = 0.0 if low == high else (value - low) / (high - low)
         if log and low < high:
-            share = math.log(value / low) / math.log(high / low)
+            share = (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
         start = min(round(share * (width - 1)), width - 1)
         if start >= free:
             line[start : start + len(name) + 1] = f"^{name}"

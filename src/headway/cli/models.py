@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
@@ -132,15 +133,23 @@ def _ask(view: _View, refresh: bool) -> tuple[Live, ...]:
         return ()
     from headway.catalog.organisation import Api
 
-    key = view.config.api_key or view.config.auth_token
+    config = view.config
+    key = config.api_key or config.auth_token
     if not key:
         view.notes.append("Models as the API lists them need a key: set ANTHROPIC_API_KEY.")
         return ()
     try:
-        return Api(view.config.base_url, key, view.config.api_version).models()
+        with _patience("Asking the API for its models"):
+            return Api(config.base_url, key, config.api_version, bearer=not config.api_key).models()
     except HeadwayError as error:
         view.notes.append(f"The API's list of models could not be had: {error}. {error.hint}")
         return ()
+
+
+def _patience(what: str) -> AbstractContextManager[object]:
+    """Says what is waited for, on a terminal."""
+    console = Console(stderr=True)
+    return console.status(what) if console.is_terminal else nullcontext()
 
 
 def _is_fresh(view: _View) -> bool:
@@ -153,7 +162,8 @@ def _is_fresh(view: _View) -> bool:
 def _learn_limits(view: _View, key: str) -> None:
     from headway.catalog.organisation import Api, keep
 
-    groups = Api(view.config.base_url, key, view.config.api_version).rate_limits()
+    with _patience("Asking the API for your organisation's limits"):
+        groups = Api(view.config.base_url, key, view.config.api_version).rate_limits()
     if view.path is None:
         view.notes.append("Your organisation's limits are not kept: there is no ledger.")
     else:
