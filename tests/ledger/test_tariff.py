@@ -143,6 +143,17 @@ def test_prices_have_a_history() -> None:
     assert new.steps[0][1] == "claude-opus-4-6@2026-03-13 std"
 
 
+def test_the_end_of_a_beta_ends_its_prices() -> None:
+    old, new = (
+        find_tariff("claude-sonnet-4-5", ns(2026, 4, 29), Terms()),
+        find_tariff("claude-sonnet-4-5", ns(2026, 4, 30), Terms()),
+    )
+    assert old is not None
+    assert new is not None
+    assert [beyond for beyond, *_ in old.steps] == [200_000, -1]
+    assert new.steps == old.steps[1:]
+
+
 def test_the_variant_names_what_was_applied() -> None:
     assert named("claude-opus-4") == "claude-opus-4-0 std"
     assert named("claude-opus-5", terms=Terms(batch=True, geo="us")) == "claude-opus-5 std+geo-us+batch"

@@ -10,8 +10,9 @@ Who wins, and why:
 - It ignores `inference_geo: "us"`: 1.1 on every kind of token from Claude 4.6 on (ours). Older models refuse the parameter.
 - It gives no cache prices for Claude 2 and no 1-hour write for some Bedrock copies: 1.25 × and 2 × the input price for
   writes, 0.1 × for reads (ours). For Claude 3 Haiku it says 0.30 / 0.50 / 0.03 with 0.25 input: off all three factors, kept.
-- It keeps the doubled prices of Sonnet 4.5 above 200k tokens, though such prompts are refused now. Kept: it can only concern
-  attempts of the time when they were accepted.
+- It keeps the doubled prices of Sonnet 4.5 above 200k tokens, though such prompts are refused since the beta ended on 2026-04-30.
+  Since then more than 200k in one reply is the sum of several prompts, each of them short (a search that the provider ran,
+  say), at standard prices (ours).
 - It does not say that priority or flex tiers of Claude cost more: standard prices. For OpenAI and Google it does.
 - Only text tokens, web searches and fees per request are priced. A model priced by the second or the character has no price.
 
@@ -37,6 +38,9 @@ _LAST_NS = 253_370_764_800 * 10**9  # year 9999: a broken clock must not raise
 _CLAUDE = re.compile(r"claude-(?:opus|sonnet|haiku|fable|mythos)-(\d+)(?:[-.](\d{1,2}))?(?!\d)")
 _HALF = Fraction(1, 2)
 _GEO_US = Fraction(11, 10)
+_LONG_ENDED = {  # prompts beyond 200k tokens, of a beta: they had prices of their own until then
+    "claude-sonnet-4-5": datetime(2026, 4, 30, tzinfo=UTC),
+}
 _SEARCH_MILLION = 10 * 10**9 * 1000  # $10 per 1,000
 
 
@@ -82,7 +86,9 @@ def find_tariff(model: str, at_ns: int, terms: Terms) -> Tariff | None:
     claude = "claude" in info.id
     factor = _own_factor(info, when, context, claude) * _geo_factor(info.id, provider.id, terms.geo)
     name = info.id + _period(info, when) + " std" + _suffix(terms, claude, provider.id, info.id)
-    return Tariff(_steps(prices, factor, claude, name))
+    steps = _steps(prices, factor, claude, name)
+    ended = _LONG_ENDED.get(info.id)
+    return Tariff(steps if ended is None or when < ended else steps[-1:])
 
 
 def _snapshot() -> DataSnapshot:
