@@ -54,21 +54,27 @@ def bring_up_to_date(
         roll(db)
 
 
-def roll(db: sqlite3.Connection, most: int = CHUNK) -> bool:
-    """Add up the next `most` attempts at most. False: another process did something at the same time, try again."""
-    upto, serial = db.execute("SELECT upto, serial FROM rolled").fetchone()
-    (high,) = db.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()
-    high = min(max(high, upto), upto + most)
-    ended = [
-        each
-        for (each,) in db.execute(
-            f"SELECT id FROM attempts WHERE id IN (SELECT id FROM aside) AND outcome != '{_LOST}'"
-        )
-    ]
-    if high == upto and not ended:
-        return True
-    chunk = _gather(db, upto, high, ended)
-    return add(db, chunk, serial, high, ended)
+def roll(db: sqlite3.Connection, most: int = CHUNK, *, lost_before_ns: int = 0) -> bool:
+    """Add up the next `most` attempts at most, and those set aside that have ended, or are lost since `lost_before_ns`.
+
+    False: another process did something at the same time, try again.
+    """
+    over = (
+        f"SELECT id FROM attempts WHERE id IN (SELECT id FROM aside) AND (outcome != '{_LOST}' OR at_ns < ?)"
+    )
+    _clear(db)
+    db.execute("BEGIN")  # one moment for all that is read; others may write
+    try:
+        upto, serial = db.execute("SELECT upto, serial FROM rolled").fetchone()
+        (high,) = db.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()
+        high = min(max(high, upto), upto + most)
+        ended = [each for (each,) in db.execute(over, (lost_before_ns,))]
+        chunk = _gather(db, upto, high, ended) if high > upto or ended else None
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    return chunk is None or add(db, chunk, serial, high, ended)
 
 
 @dataclass(slots=True)
@@ -83,7 +89,6 @@ class Chunk:
 def _gather(db: sqlite3.Connection, upto: int, high: int, ended: list[int]) -> Chunk:
     """Add up, in temporary tables: no lock is held."""
     rows = f"id > ? AND id <= ? AND outcome != '{_LOST}'"
-    _clear(db)
     _add_up(db, rows, (upto, high))
     if ended:
         _add_up(db, _one_of(ended), ())
@@ -154,11 +159,11 @@ def _several(db: sqlite3.Connection, upto: int, high: int, ended: list[int]) -> 
     new = f"SELECT call_id FROM attempts WHERE id > ? AND id <= ? AND number > 1 AND outcome != '{_LOST}'"
     if ended:
         new += f" UNION ALL SELECT call_id FROM attempts WHERE {_one_of(ended)}"
-    aside = f"(s.id NOT IN (SELECT id FROM aside) OR s.id IN ({_ids(ended)}))"
+    counts = f"(s.outcome != '{_LOST}' AND s.id NOT IN (SELECT id FROM aside) OR s.id IN ({_ids(ended)}))"
     yield from db.execute(
         f"WITH c AS MATERIALIZED (SELECT DISTINCT call_id FROM ({new}) WHERE call_id != '')"
         f" SELECT c.call_id, s.id, s.number, s.at_ns / {HOUR_NS}, {_OF_S} FROM c CROSS JOIN {of_call_sql('c.call_id')}"
-        f" WHERE s.id <= ? AND s.outcome != '{_LOST}' AND {aside}",
+        f" WHERE s.id <= ? AND {counts}",
         (upto, high, high),
     )
 

@@ -25,9 +25,14 @@ from headway.ledger.batch import write_batch
 from headway.ledger.file import open_file, read_file
 from headway.ledger.owner import this_process
 from headway.ledger.price import Prices
+from headway.ledger.retention import DAY_NS, prune_file
+from headway.ledger.rollup import pending, roll
 from headway.ledger.sweep import sweep
 from headway.ledger.writer import Writer
 
+_ADDED_UP = 5000  # attempts at a time: some 30 ms
+_PRUNED = 2000  # attempts at a time
+_PRUNE_EVERY_S = 3600.0
 _WAIT_MS = 1000  # for another process that writes; then the batch waits in memory
 
 
@@ -67,18 +72,27 @@ class NoLedger:
 
 class SqliteLedger:
     """`core.ports.Ledger` on a file. Making it raises LedgerError if the file cannot be used; nothing after that does,
-    but `flush` and `recall`. It is stopped at the end of the interpreter, of a `with` block, or by `stop`."""
+    but `flush` and `recall`. It is stopped at the end of the interpreter, of a `with` block, or by `stop`. Attempts older
+    than `keep_s` seconds (at least a day; None: for good) are removed when nothing is to be written; their sums stay."""
 
-    def __init__(self, path: Path | str | None = None, *, prices: Prices | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str | None = None,
+        *,
+        prices: Prices | None = None,
+        keep_s: float | None = None,
+    ) -> None:
         self.path = Path(path) if path is not None else default_path()
         self._prices = prices or Prices()
+        self._keep_ns = None if keep_s is None else int(keep_s * 1e9)
+        self._pruned_at = float("-inf")
         self._under_way: dict[str, OpenEntry] = {}
         self._learnt: dict[str, bytes] = {}
         self._owner = this_process()
         self._file = (0, 0)
         self._db: sqlite3.Connection | None = None
         self._sweep(self._connection())
-        self._writer = Writer(self._write, self._release)
+        self._writer = Writer(self._write, self._release, idle=self._tidy)
 
     def open(self, entry: OpenEntry) -> None:
         """Note an attempt before it is sent."""
@@ -140,6 +154,18 @@ class SqliteLedger:
         except sqlite3.Error as error:
             db.close()
             raise LedgerError(f"cannot use the ledger {self.path}: {error}") from error
+
+    def _tidy(self) -> None:
+        """While nothing is to be written: add up what came, and let go of what is too old, some thousands at a time."""
+        db = self._connection()
+        if pending(db) >= _ADDED_UP:
+            roll(db, _ADDED_UP)
+            return
+        now = time.monotonic()
+        if self._keep_ns is not None and now - self._pruned_at > _PRUNE_EVERY_S:
+            before_ns = (time.time_ns() - max(self._keep_ns, DAY_NS)) // DAY_NS * DAY_NS
+            if prune_file(db, before_ns, most=_PRUNED) < _PRUNED:
+                self._pruned_at = now
 
     def _connection(self) -> sqlite3.Connection:
         """The connection, made anew after a fork and when the file was moved or deleted under it."""

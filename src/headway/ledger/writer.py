@@ -45,15 +45,22 @@ class _Mark:
 class Writer:
     """`write` puts a batch on file and returns how many items it had to refuse; LedgerError: try again later.
 
-    `release` lets go of files, before a fork and at the end; both run under one lock, never at the same time. A forked child
+    `release` lets go of files, before a fork and at the end, and `idle` may use them when all is written; all of them run
+    under one lock, never at the same time. A forked child
     begins with an empty queue and, at its first item, with a thread of its own: the parent writes what was in its queue.
     """
 
     def __init__(
-        self, write: Callable[[Sequence[Any]], int], release: Callable[[], None], *, bound: int = _BOUND
+        self,
+        write: Callable[[Sequence[Any]], int],
+        release: Callable[[], None],
+        *,
+        bound: int = _BOUND,
+        idle: Callable[[], object] = lambda: None,
     ) -> None:
         self._write = write
         self._release = release
+        self._idle = idle
         self._bound = bound
         self._dropped = 0
         self._failure = ""
@@ -156,6 +163,12 @@ class Writer:
                     self._release()
             for mark in marks:
                 mark.reached.set()
+            if not last and not queue.qsize():
+                with (
+                    self._writing,
+                    suppress(Exception),
+                ):  # it is for later reports: nobody waits for it, nothing is lost
+                    self._idle()
 
     def _gather(self, queue: SimpleQueue[Any]) -> tuple[list[Any], list[_Mark]]:
         first = queue.get()
