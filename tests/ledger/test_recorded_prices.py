@@ -39,8 +39,8 @@ PRICES = {
     r"2\.1": "8 8 8 8 24",  # had no cache
 }
 SEARCH = Decimal("0.01")  # dollars each
-# Where a recording has no date. Prompts beyond 200,000 tokens have no prices of their own now: the four replies that read more
-# are those of models that take no such prompt, and read several shorter ones, each with what a search had found.
+# Where a recording has no date. Prompts beyond 200,000 tokens have no prices of their own now: the four replies that read
+# more are of a model that takes no such prompt, and read several shorter ones, each with what a search had found.
 TODAY = datetime(2026, 11, 1, tzinfo=UTC)
 
 

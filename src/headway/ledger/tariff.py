@@ -10,9 +10,9 @@ Who wins, and why:
 - It ignores `inference_geo: "us"`: 1.1 on every kind of token from Claude 4.6 on (ours). Older models refuse the parameter.
 - It gives no cache prices for Claude 2 and no 1-hour write for some Bedrock copies: 1.25 × and 2 × the input price for
   writes, 0.1 × for reads (ours). For Claude 3 Haiku it says 0.30 / 0.50 / 0.03 with 0.25 input: off all three factors, kept.
-- It keeps the doubled prices of Sonnet 4.5 above 200k tokens, though such prompts are refused since the beta ended on 2026-04-30.
-  Since then more than 200k in one reply is the sum of several prompts, each of them short (a search that the provider ran,
-  say), at standard prices (ours).
+- It keeps the doubled prices of Sonnet 4.5 above 200k tokens, though such prompts are refused since the beta ended on
+  2026-04-30. Since then more than 200k in one reply is the sum of several prompts, each of them short (with what a search
+  of the provider had found, say), at standard prices (ours).
 - It does not say that priority or flex tiers of Claude cost more: standard prices. For OpenAI and Google it does.
 - Only text tokens, web searches and fees per request are priced. A model priced by the second or the character has no price.
 
