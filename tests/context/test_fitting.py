@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from context.rules import Message, as_blocks, bare, broken_rules, conversations, places
 from headway.context import Fitted, count, fit
+from headway.context.counting import facts_of
 from headway.context.cutting import STRATEGIES, Strategy
 from headway.errors import InputError, RequestTooLarge
+from headway.providers.shares import Scale
 
 MODEL = "claude-opus-4"  # 200k tokens with the reply
 SYSTEM = "You are a careful engineer. " * 40
@@ -334,3 +336,30 @@ def test_each_turn_has_a_breakpoint_that_the_turn_before_wrote_but_where_it_was_
         ]
         written |= {"\n".join(bodies[: n + 1]) for n in marked}
     assert misses <= 6
+
+
+def price(history: list[Message], monkeypatch: pytest.MonkeyPatch, notch: float) -> float:
+    """What the input of all turns costs, in tokens at the full price: an entry is read at 0.1, written at 1.25."""
+    monkeypatch.setattr("headway.context.room.NOTCH", notch)
+    scale = Scale.of(facts_of(MODEL))
+    entries: set[int] = set()
+    cost = 0.0
+    for fitted in growing(history):
+        name, upto, best, last, marked = 0, 0.0, 0.0, 0.0, []
+        for message in fitted.messages:
+            name, upto = hash((name, json.dumps(bare(message)))), upto + scale.message(message).tokens
+            best = upto if name in entries else best
+            if any("cache_control" in block for block in as_blocks(message)):
+                last = upto
+                marked.append(name)
+        entries.update(marked)
+        written = max(0.0, last - best)
+        cost += 0.1 * best + 1.25 * written + (upto - best - written)
+    return cost
+
+
+def test_cutting_in_notches_costs_less_than_half_of_cutting_just_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history = agent(160, 1500)
+    assert price(history, monkeypatch, 0.25) < 0.5 * price(history, monkeypatch, 1e-9)

@@ -26,6 +26,7 @@ _PERIODS = {1.0: "s", 60.0: "min", 3600.0: "h", 86400.0: "day"}
 _LINES = 20  # of what a request is made of
 _WIDE = 100  # columns with room for bars
 _BAR = 20
+_FEW = 1  # sources of limits that are shown one limit a line
 
 
 def picture(found: Report, name: str, kind: str, why: str, width: int, *, explain: bool) -> Group:
@@ -109,10 +110,18 @@ def _money(found: Report) -> Iterator[tuple[str, Text]]:
 
 
 def _limits(draws: Sequence[Draw], width: int, title: str = "") -> Iterator[RenderableType]:
-    """A table of what it takes of each limit, and a sentence for each that it empties."""
+    """What it takes of each limit, and a sentence for each that it empties."""
     if not draws:
         yield Text("No limits are known for this model: name yours with --limits.", style="dim")
         return
+    yield Text("")
+    sources = list(dict.fromkeys(draw.source for draw in draws))
+    yield _of_tiers(draws, sources, title) if len(sources) > _FEW else _of_limits(draws, width, title)
+    for note in dict.fromkeys(f"{_named(draw)}: {beyond(draw)}." for draw in draws if draw.is_whole):
+        yield Text(note, style="yellow")
+
+
+def _of_limits(draws: Sequence[Draw], width: int, title: str) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False, pad_edge=False)
     table.add_column(f"limit of {title}" if title else "limit", no_wrap=True, overflow="ellipsis")
     for head in ("takes", "of", "share", "refilled in"):
@@ -121,14 +130,32 @@ def _limits(draws: Sequence[Draw], width: int, title: str = "") -> Iterator[Rend
         table.add_column("")
     for draw in draws:
         table.add_row(*_limit_row(draw, width))
-    yield Text("")
-    yield table
-    for note in dict.fromkeys(f"{_named(draw)}: {beyond(draw)}." for draw in draws if draw.is_whole):
-        yield Text(note, style="yellow")
+    return table
+
+
+def _of_tiers(draws: Sequence[Draw], sources: Sequence[str], title: str) -> Table:
+    """All tiers, a line each, where nobody said which one it is."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False, pad_edge=False)
+    table.add_column(f"tier, {title}" if title else "tier", no_wrap=True, overflow="ellipsis")
+    units = list(dict.fromkeys(draw.limit.unit for draw in draws))
+    for unit in units:
+        table.add_column(unit.value.replace("_", " "), justify="right", no_wrap=True)
+    for source in sources:
+        cells = {draw.limit.unit: _of_tier(draw) for draw in draws if draw.source == source}
+        table.add_row(visible(source), *[cells.get(unit, Text("")) for unit in units])
+    return table
+
+
+def _of_tier(draw: Draw) -> Text:
+    return Text.assemble((_percent(draw.share), _style(draw)), (f" of {_amount(draw.limit)}", "dim"))
+
+
+def _style(draw: Draw) -> str:
+    return "bold red" if draw.share > 1 else "yellow" if draw.share > 0.5 else ""
 
 
 def _limit_row(draw: Draw, width: int) -> Iterator[RenderableType]:
-    style = "bold red" if draw.share > 1 else "yellow" if draw.share > 0.5 else ""
+    style = _style(draw)
     yield Text(_named(draw))
     yield f"{draw.amount:,}"
     yield _amount(draw.limit)
