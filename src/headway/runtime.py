@@ -31,7 +31,7 @@ from headway.core.totals import Total
 from headway.drivers.turnstile import Turnstile
 from headway.errors import ConfigError, LedgerError
 from headway.hooks import Hooks, teller
-from headway.ledger.lessons import keep_lessons, recall_lessons
+from headway.ledger.lessons import keep_learnt, recall_lessons
 from headway.ledger.price import Prices
 from headway.ledger.sqlite import NoLedger, SqliteLedger
 from headway.providers.density import Density
@@ -123,8 +123,7 @@ class Engine:
             if self._is_closed:
                 return
             self._is_closed = True
-        for name in tuple(self.core.pools):
-            keep_lessons(self.ledger, self._origin, name, self.core.store.lessons(name), time.time_ns())
+        keep_learnt(self.ledger, self._origin, self.core, time.time_ns())
         self.ledger.stop()
         if self.ledger.problem:
             _log.warning("ledger: %s", self.ledger.problem)

@@ -231,7 +231,7 @@ class Engine:
         if not pool.taught and (readings or ok):
             pool.taught = True
         if readings:
-            pool.ceiling.adaptive = None
+            pool.ceiling.adaptive, pool.shown = None, True
         running.readings = readings
         if ok:
             self.store.read(ticket.id, readings, now)

@@ -37,7 +37,7 @@ from headway.jobs.sender import WireSender
 from headway.jobs.summary import summarise
 from headway.jobs.tally import Tally
 from headway.jobs.view import View, look
-from headway.ledger.lessons import keep_lessons, recall_lessons
+from headway.ledger.lessons import keep_learnt, recall_lessons
 from headway.wire.client import Client
 from headway.wire.exchange import Timeouts
 
@@ -146,9 +146,7 @@ class Door:
             return stop
         finally:
             await client.close()
-            for pool in parts.engine.pools:
-                lessons = parts.engine.store.lessons(pool)
-                keep_lessons(ledger, config.base_url, pool, lessons, time.time_ns())
+            keep_learnt(ledger, config.base_url, parts.engine, time.time_ns())
             ledger.stop()
             self.ledger_problem = ledger.problem
 

@@ -1,16 +1,19 @@
-"""What refusals taught about a provider's buckets, kept in the ledger from run to run.
+"""What was learnt of a provider's limits, kept in the ledger from run to run: the amounts that headers showed, and what
+refusals taught about the buckets.
 
-A refusal is the only way to learn how much a bucket really holds, so it should be needed once. A lesson is believed for
-a week: limits of an organisation change.
+A refusal is the only way to learn how much a bucket really holds, so it should be needed once. The amounts are for who
+wants to know before the first call. Both are believed for a week: limits of an organisation change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from headway.core.bucket import Lesson
 from headway.core.call import Unit
+from headway.core.engine import Engine
+from headway.core.limit import Limit
 from headway.errors import LedgerError
 
 BELIEVED_NS = 7 * 86400 * 10**9
@@ -24,6 +27,35 @@ class Memory(Protocol):
 
     def recall(self, key: str) -> dict[str, Any] | None:
         """The value under a key, if there is one."""
+
+
+def keep_learnt(memory: Memory, base_url: str, engine: Engine, at_ns: int) -> None:
+    """Keep all that an engine was shown and taught by the provider at `base_url`. `at_ns` is wall time."""
+    for name, pool in tuple(engine.pools.items()):
+        keep_lessons(memory, base_url, name, engine.store.lessons(name), at_ns)
+        if pool.shown:
+            keep_limits(memory, base_url, name, engine.store.limits(name), at_ns)
+
+
+def keep_limits(memory: Memory, base_url: str, pool: str, limits: Iterable[Limit], at_ns: int) -> None:
+    """Keep what headers showed; what you set yourself is in your settings."""
+    shown = {limit.unit.value: [limit.amount, limit.period_s] for limit in limits if not limit.given}
+    if shown:
+        memory.remember(_limits_key(base_url, pool), {"at_ns": at_ns, "limits": shown})
+
+
+def recall_limits(memory: Memory, base_url: str, pool: str, now_ns: int) -> tuple[Limit, ...]:
+    """The limits that headers showed in the last week; empty: none, or nothing that can be read."""
+    try:
+        value = memory.recall(_limits_key(base_url, pool)) or {}
+        if not value or now_ns - int(value["at_ns"]) >= BELIEVED_NS:
+            return ()
+        return tuple(
+            Limit(Unit(unit), float(amount), float(period))
+            for unit, (amount, period) in value["limits"].items()
+        )
+    except (LedgerError, AttributeError, KeyError, TypeError, ValueError):
+        return ()
 
 
 def keep_lessons(
@@ -64,3 +96,7 @@ def recall_lessons(memory: Memory, base_url: str, pool: str, now_ns: int) -> dic
 
 def _key(base_url: str, pool: str) -> str:
     return f"bucket/{base_url}/{pool}"
+
+
+def _limits_key(base_url: str, pool: str) -> str:
+    return f"limits/{base_url}/{pool}"
