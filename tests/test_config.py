@@ -21,6 +21,7 @@ concurrency = 7
 stream = false
 any_model = true
 ledger = "here.sqlite3"
+ledger_keep = "90d"
 fingerprints = false
 
 [limits]
@@ -88,6 +89,7 @@ def test_every_setting_can_stand_in_a_file(tmp_path: Path) -> None:
         stream=False,
         any_model=True,
         ledger=str(tmp_path / "here.sqlite3"),
+        ledger_keep_s=90 * 86_400.0,
         fingerprints=False,
         session=SessionDefaults("nightly", "bulk", "2usd", 1.5),
     )

@@ -104,7 +104,7 @@ def open_ledger(config: Config, prices: Prices) -> SqliteLedger | NoLedger:
     """The ledger that the settings name; "none" keeps none. Raises LedgerError."""
     if config.ledger == "none":
         return NoLedger()
-    return SqliteLedger(_path_of(config), prices=prices)
+    return SqliteLedger(_path_of(config), prices=prices, keep_s=config.ledger_keep_s)
 
 
 def fingerprinting(provider: Anthropic, config: Config) -> Anthropic:

@@ -57,6 +57,7 @@ class Config:
     stream: bool = True
     any_model: bool = False
     ledger: str | None = None
+    ledger_keep_s: float | None = None
     fingerprints: bool = True
     session: SessionDefaults = SessionDefaults()
     file: str | None = field(default=None, repr=False, compare=False)

@@ -123,6 +123,16 @@ def _seconds(value: Any) -> float:
     return float(found[1]) * _SECONDS[found[2].lower()]
 
 
+def _days(value: Any) -> float:
+    try:
+        seconds = _seconds(value) if isinstance(value, str) else 0.0
+    except ValueError:
+        seconds = 0.0
+    if seconds < 86400.0:
+        raise ValueError("Write a day or more, such as 90d.")
+    return seconds
+
+
 def _limit(value: Any) -> str:
     """One amount per period, `50/min`, `30k` (a minute) or 50, as text."""
     text = str(value).strip()
@@ -173,6 +183,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "count": _whole(1),
     "dollars": _dollars,
     "seconds": _seconds,
+    "days": _days,
     "limit": _limit,
     "limits": _limits,
     "burst": _burst,

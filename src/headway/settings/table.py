@@ -22,7 +22,12 @@ class Setting:
         return _FIELDS.get(self.key.rpartition(".")[2], self.key.rpartition(".")[2])
 
 
-_FIELDS = {"max_cost": "max_cost_usd", "max_wait": "max_wait_s", "class": "class_"}
+_FIELDS = {
+    "max_cost": "max_cost_usd",
+    "max_wait": "max_wait_s",
+    "ledger_keep": "ledger_keep_s",
+    "class": "class_",
+}
 
 SETTINGS = (
     Setting("base_url", "ANTHROPIC_BASE_URL", "text", '"https://api.anthropic.com"', "where the API is"),
@@ -50,6 +55,13 @@ SETTINGS = (
     Setting("stream", "HEADWAY_STREAM", "switch", "true", "whether jobs stream replies"),
     Setting("any_model", "HEADWAY_ANY_MODEL", "switch", "false", "send models the catalog does not know"),
     Setting("ledger", "HEADWAY_LEDGER", "path", '"usage.sqlite3"', "the ledger's file; none keeps none"),
+    Setting(
+        "ledger_keep",
+        "HEADWAY_LEDGER_KEEP",
+        "days",
+        '"90d"',
+        "how long the ledger keeps attempts; what they add up to stays",
+    ),
     Setting(
         "fingerprints",
         "HEADWAY_FINGERPRINTS",
