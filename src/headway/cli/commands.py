@@ -29,6 +29,7 @@ COMMANDS = {  # where each is, in the order of `headway --help`
     "reconcile": "reconcile:reconcile",
     "insights": "insights:insights",
     "compare": "compare:compare",
+    "lint": "lint:lint",
     "top": "top:top",
     "keys": "keys:keys",
     "config": "config:config",

@@ -1,0 +1,193 @@
+"""Rules about tokens that do nothing, HW301 to HW306. What they save is estimated with the same fit that paces calls."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from headway.workbench.finding import Finding, Severity
+from headway.workbench.prompts import Piece, Prompt
+
+Tokens = Callable[[str], int]  # of a text, by estimate
+
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{240,}={0,2}")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,2000}>|<!--.*?-->|<(script|style)\b.*?</\1>", re.DOTALL)
+_DRESS = re.compile(
+    r"<(?:script|style|div|span|link|meta|svg|iframe|nav)\b|\b(?:class|style|onclick|data-[\w-]+)=[\"']",
+    re.IGNORECASE,
+)
+_ABOUT_HTML = re.compile(
+    r"\b(?:html|css|markup|dom|selectors?|xpath|web ?pages?|javascript|jsx|components?|accessibility)\b",
+    re.IGNORECASE,
+)
+_TRAILING = re.compile(r"[ \t]+(?=\n)|\n{4,}|[ \t\n]{8,}\Z")
+_RESULTS = ("system", "user", "tool")
+_MUCH = 200
+_LEAST = 40  # tokens that must be saved before it is worth a word
+_LEAST_JSON, _LEAST_SHARE = 60, 0.15
+_LEAST_HTML, _HTML_SHARE = 150, 0.25
+_PARAGRAPH = 160  # characters from which on a paragraph is one
+_LONG_LIST = 20  # calls of tools, after which a tool that was never called may be thought unused
+
+
+def repeated(prompt: Prompt, tokens: Tokens) -> Iterator[Finding]:
+    """HW301: the same paragraph more than once in one request."""
+    seen: dict[str, Piece] = {}
+    again: Counter[str] = Counter()
+    second: dict[str, tuple[Piece, int]] = {}
+    for piece in _read(prompt):
+        for match in re.finditer(r"[^\n].*?(?=\n\s*\n|\Z)", piece.text, re.DOTALL):
+            paragraph = match[0].strip()
+            if len(paragraph) < _PARAGRAPH:
+                continue
+            if paragraph in seen:
+                again[paragraph] += 1
+                second.setdefault(paragraph, (piece, match.start()))
+            seen.setdefault(paragraph, piece)
+    if not again:
+        return
+    saves = sum(tokens(paragraph) * count for paragraph, count in again.items())
+    if saves >= _LEAST:
+        piece, offset = second[max(again, key=lambda each: len(each) * again[each])]
+        many = f"{again.total()} paragraphs stand" if again.total() > 1 else "A paragraph stands"
+        reason = f"{many} in the request before, word for word."
+        severity = Severity.WARNING if saves >= _MUCH else Severity.INFO
+        yield Finding("HW301", severity, piece.at(offset), reason, "Say it once, and refer to it.", saves)
+
+
+def indented_json(prompt: Prompt, tokens: Tokens) -> Iterator[Finding]:
+    """HW302: JSON with line ends and indentation, which mean nothing and cost tokens."""
+    for piece in _read(prompt):
+        saves, first = 0, -1
+        for start, text, value in _json_blocks(piece.text):
+            compact = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+            gain = tokens(text) - tokens(compact)
+            if gain >= _LEAST_JSON and gain >= _LEAST_SHARE * tokens(text):
+                saves, first = saves + gain, start if first < 0 else first
+        if saves:
+            better = 'json.dumps(value, separators=(",", ":"), ensure_ascii=False)'
+            reason = "JSON is indented: its blanks mean nothing to the model."
+            yield Finding("HW302", Severity.INFO, piece.at(first), reason, better, saves)
+
+
+def _json_blocks(text: str) -> Iterator[tuple[int, str, object]]:
+    decoder, place = json.JSONDecoder(), 0
+    for match in re.finditer(r"[\[{]\s*\n", text):
+        if match.start() < place:
+            continue
+        try:
+            value, end = decoder.raw_decode(text, match.start())
+        except (ValueError, RecursionError):
+            continue
+        place = end
+        yield match.start(), text[match.start() : end], value
+
+
+def base64_text(prompt: Prompt, tokens: Tokens) -> Iterator[Finding]:
+    """HW303: a file as base64 within text. The model can hardly read it, and it takes far more tokens than the file."""
+    for piece in _read(prompt):
+        for match in _BASE64.finditer(piece.text):
+            blob = match[0]
+            kinds = sum(any(test(char) for char in blob) for test in (str.isupper, str.islower, str.isdigit))
+            if kinds == 3 and len(set(blob)) >= 24 and not re.fullmatch(r"[0-9a-fA-F]+", blob):
+                better = "Send it as an image or document block, or leave it out."
+                reason = f"{len(blob):,} characters of base64 stand in the text."
+                yield Finding(
+                    "HW303", Severity.WARNING, piece.at(match.start()), reason, better, tokens(blob)
+                )
+
+
+def html(prompt: Prompt, tokens: Tokens) -> Iterator[Finding]:
+    """HW304: a web page with its dress on: scripts, styles, classes."""
+    for piece in _read(prompt):
+        if len(_DRESS.findall(piece.text)) < 3 or any(
+            _ABOUT_HTML.search(_TAG.sub(" ", each.text)) for each in prompt.instructions
+        ):
+            continue
+        bare = re.sub(r"[ \t]*\n\s*", "\n", _TAG.sub(" ", piece.text))
+        whole = tokens(piece.text)
+        saves = whole - tokens(bare)
+        if saves >= _LEAST_HTML and saves >= _HTML_SHARE * whole:
+            start = _TAG.search(piece.text)
+            reason = f"{saves / whole:.0%} of this text is HTML markup."
+            better = "Give the text of the page, or Markdown made of it."
+            yield Finding(
+                "HW304", Severity.WARNING, piece.at(start.start() if start else 0), reason, better, saves
+            )
+
+
+def blanks(prompt: Prompt, tokens: Tokens) -> Iterator[Finding]:
+    """HW305: blanks at the ends of lines, and runs of empty lines."""
+    for piece in _read(prompt):
+        first = _TRAILING.search(piece.text)
+        if first is None:
+            continue
+        saves = tokens(piece.text) - tokens(
+            _TRAILING.sub(lambda match: "\n\n" if match[0][0] == "\n" else "", piece.text)
+        )
+        if saves >= _LEAST:
+            better = "Strip the ends of lines, and keep one empty line between paragraphs."
+            reason = "Blanks at the ends of lines, or runs of empty lines, do nothing."
+            yield Finding("HW305", Severity.INFO, piece.at(first.start()), reason, better, saves)
+
+
+def unused_tools(prompts: Sequence[Prompt], tokens: Tokens) -> Iterator[Finding]:
+    """HW306: tools that the request forbids, or that no request of a job ever called."""
+    for prompt in prompts:
+        choice, tools = prompt.request.get("tool_choice"), prompt.request.get("tools")
+        if isinstance(choice, dict) and choice.get("type") == "none" and tools and not _calls(prompt):
+            saves = tokens(json.dumps(tools))
+            better = "Leave `tools` out as well: they are read, and paid, all the same."
+            yield Finding(
+                "HW306",
+                Severity.WARNING,
+                prompt.own,
+                "tool_choice is none, and tools are sent.",
+                better,
+                saves,
+            )
+    called = Counter(name for prompt in prompts for name in _calls(prompt))
+    if called.total() < _LONG_LIST:
+        return
+    sizes: dict[str, int] = {}
+    offered: Counter[str] = Counter()
+    first: dict[str, Prompt] = {}
+    for prompt in prompts:
+        for name, tool in _tools(prompt):
+            offered[name] += 1
+            if name not in first:
+                first[name], sizes[name] = prompt, tokens(json.dumps(tool))
+    idle = [name for name in offered if not called[name] and offered[name] >= _LONG_LIST]
+    if idle and (saves := sum(sizes[name] for name in idle)) >= _LEAST:
+        names = ", ".join(idle[:5]) + (f" and {len(idle) - 5} more" if len(idle) > 5 else "")
+        reason = f"No call of these tools in {called.total():,} calls of tools: {names}."
+        better = "Offer them only where they may be needed."
+        yield Finding("HW306", Severity.INFO, first[idle[0]].own, reason, better, saves)
+
+
+def _tools(prompt: Prompt) -> Iterator[tuple[str, object]]:
+    tools = prompt.request.get("tools")
+    for tool in tools if isinstance(tools, list) else []:
+        if (
+            isinstance(tool, dict)
+            and isinstance(tool.get("name"), str)
+            and not str(tool.get("type", "custom")).count("_20")
+        ):
+            yield tool["name"], tool
+
+
+def _calls(prompt: Prompt) -> list[str]:
+    messages = prompt.request.get("messages")
+    return [
+        str(block.get("name"))
+        for message in (messages if isinstance(messages, list) else [])
+        if isinstance(message, dict) and isinstance(message.get("content"), list)
+        for block in message["content"]
+        if isinstance(block, dict) and block.get("type") == "tool_use"
+    ]
+
+
+def _read(prompt: Prompt) -> list[Piece]:
+    return [piece for piece in prompt.pieces if piece.role in _RESULTS]
