@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ TESTED = {
     "sdk_sync.py",
     "sdk_async.py",
     "session_budget.py",
+    "long_conversation.py",
 }
 
 
@@ -145,3 +147,13 @@ def test_each_user_stays_within_the_budget_and_uses_most_of_it(tmp_path: Path) -
     assert len(spent) == 3
     assert all(0.012 < each <= 0.02 for each in spent), spent
     assert abs(sum(spent) - spent_usd) < 0.001
+
+
+def test_a_conversation_that_never_ends_is_fitted_and_reads_the_cache(tmp_path: Path) -> None:
+    with Emulator(FAST) as emulator:
+        said = with_sdk(emulator, tmp_path, "long_conversation.py", "30").stdout
+    assert "of 59 messages" in said
+    read, paid = (
+        int(number.replace(",", "")) for number in re.findall(r"([\d,]+) (?:tokens read|paid)", said)
+    )
+    assert read > paid

@@ -29,7 +29,7 @@ DOCS = ROOT / "docs"
 PAGES = all_pages()
 CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
 COMMANDS = (
-    *("run", "usage", "models", "emulate", "config check", "config init"),
+    *("run", "usage", "count", "models", "emulate", "config check", "config init"),
     *("keys add", "keys list", "keys rotate", "keys revoke"),
     *("serve", "exec", "top", "doctor", "reconcile"),
 )
