@@ -37,12 +37,13 @@ _SNIPPETS = {
 
 
 class _Parting(NamedTuple):
-    """Where two requests part and how many bytes behind it are the same again."""
+    """Where two requests part; how many bytes behind it are the same again, and how many in all but the block itself."""
 
     part: str
     place: int
     reordered: bool
     same_again: int
+    same: int
 
 
 class BrokenPrefix:
@@ -76,9 +77,10 @@ class BrokenPrefix:
         parting = _part(before, now)
         if parting is None or seen.rate is None or not now:
             return
-        paid_tokens = seen.total - seen.read
-        again = min(round(parting.same_again * seen.total / max(now[-1].size, 1)), paid_tokens)
-        if again < (seen.group.least_cacheable or 0) or not paid_tokens:
+        paid_tokens, scale = seen.total - seen.read, seen.total / max(now[-1].size, 1)
+        again = min(round(parting.same * scale) - seen.read, paid_tokens)
+        least = seen.group.least_cacheable or 0
+        if parting.same_again * scale < least or again < max(least, 1):
             return
         paid = (seen.input_micros - seen.read * seen.rate.cache_read) // paid_tokens
         key = (seen.group.number, shape, parting.part, parting.place, parting.reordered)
@@ -152,10 +154,11 @@ def _part(before: list[Cut], now: list[Cut]) -> _Parting | None:
             level = cut.size
     if before[at].part == "tools" and _same_tools(before, now) and level:
         from_ = before[at - 1].size if at else 0
-        return _Parting("tools", before[at].place, True, level - from_)
+        return _Parting("tools", 0, True, level - from_, level)  # where, is chance
     if in_step == start:
         return None
-    return _Parting(before[at].part, before[at].place, False, in_step - start)
+    block = start - (before[at - 1].size if at else 0)
+    return _Parting(before[at].part, before[at].place, False, in_step - start, in_step - block)
 
 
 def _same_tools(before: list[Cut], now: list[Cut]) -> bool:

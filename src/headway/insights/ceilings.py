@@ -33,6 +33,7 @@ class ReservedOutput:
         self._used: defaultdict[int, Sketch] = defaultdict(Sketch)
         self._asked: Counter[int] = Counter()
         self._input: Counter[int] = Counter()
+        self._ids: defaultdict[int, list[int]] = defaultdict(list)
         self._groups: dict[int, Group] = {}
 
     def see(self, seen: Seen) -> None:
@@ -43,6 +44,8 @@ class ReservedOutput:
         self._used[group.number].add(seen.output)
         self._asked[group.number] += seen.max_output
         self._input[group.number] += seen.total
+        if len(self._ids[group.number]) < 3:
+            self._ids[group.number].append(seen.id)
 
     def found(self, _: Traffic, /) -> list[Found]:
         found = []
@@ -72,6 +75,7 @@ class ReservedOutput:
             change=f"Set max_tokens={room}.",
             snippet=f"max_tokens={room}",
             quota=((group.pool, "tokens", float(freed), float(whole)),),
+            ids=tuple(self._ids[group.number]),
         )
 
 

@@ -125,20 +125,20 @@ class CacheLifetime:
         self._hour: defaultdict[_Key, list[int]] = defaultdict(lambda: [0, 0, 0])
         self._groups: dict[int, Group] = {}
         self._last: Recent[Seen] = Recent(HOUR_NS)
+        self._roots: Recent[Seen] = Recent(HOUR_NS)
 
     def see(self, seen: Seen) -> None:
         rate = seen.rate
         if rate is None or not (seen.read or seen.write_5m or seen.write_1h):
             return
-        stream, key = _stream(seen), _key(seen)
+        key = _key(seen)
         self._groups[seen.group.number] = seen.group
-        last = self._last.get(stream)
-        self._last.put(stream, seen, seen.at_ns)
+        last = self._before(seen)
         gap_ns = seen.at_ns - last.at_ns if last is not None else 0
         again = kept = 0
         if last is not None and _LIFE_5M < gap_ns <= HOUR_NS:
-            cached = last.read + last.write_5m + last.write_1h
-            again = _written_again(last, seen, cached)
+            cached = _in_common(last, seen)
+            again = _written_again(seen, cached)
             kept = min(seen.read, cached)
         if seen.write_5m:
             extra = seen.write_5m * (rate.cache_write_1h - rate.cache_write_5m)
@@ -152,6 +152,18 @@ class CacheLifetime:
             hour[0] += seen.write_1h > 0
             hour[1] += seen.write_1h
         self._hour[key][2] += seen.read
+
+    def _before(self, seen: Seen) -> Seen | None:
+        """The call before in its stream; for the first of a session, the last with the same fixed part of the prompt."""
+        stream, mark = _stream(seen), seen.fingerprint
+        last = self._last.get(stream)
+        self._last.put(stream, seen, seen.at_ns)
+        steady = marks.fixed(mark) if mark else 0
+        if mark and steady:
+            root = marks.name(mark, steady - 1)
+            last = last or self._roots.get(root)
+            self._roots.put(root, seen, seen.at_ns)
+        return last
 
     def found(self, _: Traffic, /) -> list[Found]:
         found = []
@@ -214,15 +226,25 @@ def _free(group: Group, amount: int) -> tuple[tuple[str, str, float, float], ...
     return ((group.pool, "input_tokens", float(amount), 0.0),) if free else ()
 
 
-def _written_again(last: Seen, seen: Seen, cached: int) -> int:
+def _in_common(last: Seen, seen: Seen) -> int:
+    """Tokens that an earlier call had in the cache and that this one could have read. By length where there are no names."""
+    cached = last.read + last.write_5m + last.write_1h
+    if last.fingerprint and seen.fingerprint:
+        return min(cached, _shared(last.fingerprint, seen.fingerprint, seen.total))
+    now = seen.read + seen.write_5m + seen.write_1h
+    grown = now >= cached * (
+        1 - _SAME_SIZE
+    )  # as conversations do; without a session, only the same length tells
+    return cached if grown and (seen.session or now <= cached * (1 + _SAME_SIZE)) else 0
+
+
+def _written_again(seen: Seen, cached: int) -> int:
     """Tokens that this call wrote though an earlier one had: because they had expired. 0: none, or other ones."""
-    if not seen.write_5m or seen.read >= READ_HALF * cached:
-        return 0
     again = min(cached - seen.read, seen.write_5m)
-    before, now = last.fingerprint, seen.fingerprint
-    if before and now:
-        again = min(again, _shared(before, now, seen.total))
-    return again if again >= (seen.group.least_cacheable or 1024) else 0
+    if seen.fingerprint:
+        return max(again, 0)
+    is_gone = seen.read < READ_HALF * cached and again >= (seen.group.least_cacheable or 1024)
+    return again if is_gone else 0
 
 
 def _shared(before: bytes, now: bytes, total: int) -> int:

@@ -37,6 +37,7 @@ class _Conversation(Struct):
     sent_tokens: int = 0
     history_tokens: int = 0
     read_tokens: int = 0
+    written_tokens: int = 0
     cost: int = 0
     history_cost: int = 0
     if_cached: int = 0
@@ -50,7 +51,7 @@ class _Kind:
     def __init__(self, group: Group) -> None:
         self.group = group
         self.saved = Tally()
-        self.sessions = self.turns = self.peak = self.history = self.sent = 0
+        self.sessions = self.turns = self.peak = self.history = self.sent = self.written = 0
         self.cost = self.history_cost = 0
 
 
@@ -91,6 +92,7 @@ class GrowingHistory:
         kind.peak = max(kind.peak, state.peak_tokens)
         kind.history += state.history_tokens
         kind.sent += state.sent_tokens
+        kind.written += state.written_tokens
         kind.cost += state.cost
         kind.history_cost += state.history_cost
 
@@ -118,6 +120,7 @@ def _turn(state: _Conversation, seen: Seen, *, first: bool) -> None:
     state.sent_tokens += seen.total
     state.history_tokens += history
     state.read_tokens += read
+    state.written_tokens += seen.write_5m + seen.write_1h
     state.cost += seen.micros
     state.history_cost += read * rate.cache_read + (history - read) * paid
     kept = first or seen.at_ns - state.last.at_ns <= 5 * MINUTE_NS
@@ -140,6 +143,10 @@ def _finding(kind: _Kind, cached: bool) -> Found:
     cache = (
         "Set a cache breakpoint on the last message (automatic caching): each turn then reads the history."
     )
+    anew = not cached and kind.written * 2 > kind.sent
+    how = "cached" if cached else "written to the cache anew each time" if anew else "uncached"
+    if anew:
+        cache = "Something near the beginning changes from turn to turn (a time, the order of tools): keep it still."
     free = group.pool and not cached and group.facts is not None and group.facts.cache_reads_free
     return Found(
         rule="growing-history",
@@ -151,7 +158,7 @@ def _finding(kind: _Kind, cached: bool) -> Found:
         least=LEAST_SESSIONS,
         evidence=(
             f"{kind.turns:,} calls of {kind.sessions:,} conversations sent {tokens(kind.sent / kind.turns)} tokens each"
-            f" on average, {tokens(kind.peak)} at most, {'cached' if cached else 'uncached'}.",
+            f" on average, {tokens(kind.peak)} at most, {how}.",
         ),
         numbers={
             "conversations": kind.sessions,
@@ -161,7 +168,7 @@ def _finding(kind: _Kind, cached: bool) -> Found:
             "longest_tokens": kind.peak,
         },
         change=f"Is all of it needed? {compact}" if cached else f"{cache} {compact}",
-        snippet="" if cached else 'client.messages.create(..., cache_control={"type": "ephemeral"})',
+        snippet="" if cached or anew else 'client.messages.create(..., cache_control={"type": "ephemeral"})',
         claims=kind.saved.nanousd_claims,
         spread=kind.saved.spread,
         quota=((group.pool, "input_tokens", float(kind.history), 0.0),) if free else (),

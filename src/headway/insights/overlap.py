@@ -16,10 +16,10 @@ from headway.insights.thresholds import MONEY_ENOUGH_NANOUSD, MONEY_LEAST_NANOUS
 from headway.insights.traffic import Traffic
 
 _YIELDS = {  # to a finding on the same slices that names the cause
-    "unread-cache": ("broken-prefix", "cache-lifetime"),
+    "unread-cache": ("broken-prefix", "cache-lifetime", "growing-history"),
     "cache-lifetime": ("broken-prefix",),
     "uncached-prefix": ("broken-prefix",),
-    "growing-history": ("uncached-prefix",),
+    "growing-history": ("uncached-prefix", "broken-prefix", "cache-lifetime"),
 }
 _NEEDS_NO_MONEY = {"always-failing", "binding-limit", "idle-quota", "reserved-output"}
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from headway.insights import marks
 from headway.insights.finding import Found
 from headway.insights.tally import Tally
-from headway.insights.thresholds import LEAST_CALLS
+from headway.insights.thresholds import AN_HOUR_GAINS, LEAST_CALLS
 from headway.insights.traffic import HOUR_NS, MINUTE_NS, Group, Recent, Seen, Traffic
 from headway.insights.walk import Sees
 from headway.insights.words import tokens, who
@@ -117,7 +117,7 @@ class UncachedPrefix:
         for (number, _shape), ways in self._ways.items():
             if not ways:
                 continue
-            key, way = max(ways.items(), key=lambda item: (item[1].saved.micros, -item[0][1]))
+            key, way = _best(ways)
             if way.saved.micros > 0:
                 mine = best.setdefault((number, key), _Way())
                 mine.saved.join(way.saved)
@@ -163,6 +163,13 @@ class UncachedPrefix:
         )
 
 
+def _best(ways: dict[tuple[int, int], _Way]) -> tuple[tuple[int, int], _Way]:
+    """The way that saves most; with five minutes to live unless an hour is clearly better."""
+    shorter = max((item for item in ways.items() if not item[0][1]), key=lambda item: item[1].saved.micros)
+    longer = max((item for item in ways.items() if item[0][1]), key=lambda item: item[1].saved.micros)
+    return longer if longer[1].saved.micros > AN_HOUR_GAINS * max(shorter[1].saved.micros, 0) else shorter
+
+
 def _breakpoints(mark: bytes, cuts: int) -> Iterator[tuple[list[int], Sequence[int]]]:
     """For each of the places: the cuts that get a breakpoint, and the cuts at which an entry would be looked for."""
     steady = marks.fixed(mark)
@@ -170,5 +177,7 @@ def _breakpoints(mark: bytes, cuts: int) -> Iterator[tuple[list[int], Sequence[i
     yield system, range(steady - 1, steady - 2, -1) if steady else range(0)
     first = [steady] if cuts - steady >= 2 else []
     yield [*system, *first] if first else [], range(steady, max(steady - 2, -1), -1)
-    back = list(range(cuts - 1, max(cuts - 1 - _LOOKED_BACK, -1), -1))
-    yield sorted({*system, cuts - 1}), back + [at for at in system if at < back[-1]]
+    back = list(
+        range(cuts - 2, max(cuts - 1 - _LOOKED_BACK, -1), -1)
+    )  # a copy of all of it is another finding
+    yield sorted({*system, cuts - 1}), back + [at for at in system if at not in back]

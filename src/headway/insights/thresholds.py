@@ -16,6 +16,7 @@ MONEY_SHARE = 0.005  # of all spent: that is worth a line
 MONEY_ENOUGH_NANOUSD = 5 * 10**9  # or five dollars, whatever the rest costs
 MONEY_LEAST_NANOUSD = 10_000_000  # one cent in the window: below it figures are noise
 
+AN_HOUR_GAINS = 1.1  # times what five minutes save, before the longer life is worth its words
 BREAK_SHARE = 0.3  # of the steps of a stream: a prompt that changes more rarely may change for a reason
 READ_HALF = 0.5  # of what an earlier call had cached: if less is read, the entry was gone
 GROWN_TIMES = 3.0  # from the first call of a conversation to its longest, before it "grows"

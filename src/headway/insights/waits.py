@@ -62,8 +62,11 @@ class _Waits:
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, str, bool], _Waiting] = {}
+        self._refused: Counter[str] = Counter()
 
     def see(self, seen: Seen) -> None:
+        if seen.outcome == "rate_limited":
+            self._refused[seen.group.pool] += 1
         if seen.queued_ms < WAITED_MS or not seen.group.pool or seen.waited_for in _AS_IT_SHOULD_BE:
             return
         key = (seen.group.pool, seen.waited_for, seen.group.class_ == "bulk")
@@ -100,10 +103,8 @@ class _Use:
         self.pool = pool
         self.at = {unit: sum(each[n] for each in used) / len(used) for n, unit in enumerate(_UNITS)}
         self.busiest = {unit: _busiest(minutes, n) for n, unit in enumerate(_UNITS)}
-        self.limits = {
-            **_published(pool, self.busiest),
-            **{unit: known[unit] for unit in _UNITS if unit in known},
-        }
+        self.taught = {unit: known[unit] for unit in _UNITS if unit in known}
+        self.limits = {**_published(pool, self.busiest), **self.taught}
 
     def share(self, unit: str) -> float:
         """Of the limit, or of the busiest minutes where no limit is known."""
@@ -122,11 +123,8 @@ class BindingLimit(_Waits):
     def found(self, traffic: Traffic, /) -> list[Found]:
         found = []
         for waiting, is_bulk, share, use in self._bound(traffic):
-            unit = waiting.what if waiting.what in _LIMITS else ""
-            if not unit and waiting.what == "" and use.share(use.fullest) > 1 - IDLE_SHARE:
-                unit = use.fullest
-            if unit:
-                found.append(_binding(waiting, unit, is_bulk, share, use, traffic))
+            if waiting.what in _LIMITS or (not waiting.what and not _taught_idle(use)):
+                found.append(_binding(waiting, is_bulk, share, use, traffic))
         return found
 
 
@@ -137,20 +135,38 @@ class IdleQuota(_Waits):
         return [
             _idle(waiting, share, use)
             for waiting, _, share, use in self._bound(traffic)
-            if waiting.what not in _LIMITS and use.share(use.fullest) <= 1 - IDLE_SHARE
+            if waiting.what not in _LIMITS and self._is_idle(waiting, use)
         ]
 
+    def _is_idle(self, waiting: _Waiting, use: _Use) -> bool:
+        """Whether much is free; where no limit is known, that a bound of yours is what holds, and nobody was refused."""
+        if not waiting.what:
+            return _taught_idle(use)
+        if use.limits:
+            return use.share(use.fullest) <= 1 - IDLE_SHARE
+        return not self._refused[waiting.pool]
 
-def _binding(waiting: _Waiting, unit: str, is_bulk: bool, share: float, use: _Use, traffic: Traffic) -> Found:
-    words, name = unit.replace("_", " "), f"{waiting.pool}"
+
+def _taught_idle(use: _Use) -> bool:
+    """Whether much of limits that replies have taught is free. Published ones may not be yours: they tell nothing here."""
+    return bool(use.taught) and use.share(use.fullest) <= 1 - IDLE_SHARE
+
+
+def _named(unit: str, limit: float) -> str:
+    words = unit.replace("_", " ")
+    return f"the limit of {tokens(limit)} {words} a minute" if limit else f"the limit of {words}"
+
+
+def _binding(waiting: _Waiting, is_bulk: bool, share: float, use: _Use, traffic: Traffic) -> Found:
+    unit = waiting.what or use.fullest
     column = "input_tokens" if unit == "tokens" else unit
     limit = use.limits.get(column, 0.0)
-    known = f"the limit of {tokens(limit)} {words} a minute" if limit else f"the limit of {words}"
-    over = "of the time" if is_bulk else "of the busy time"
-    queued = waiting.queued
+    over = f"{share:.0%} of {'the time' if is_bulk else 'the busy time'}"
+    title = f"{_named(unit, limit)} binds {over}" if waiting.what else f"calls wait in line {over}"
+    queued, nearest = waiting.queued, unit.replace("_", " ")
     return Found(
         rule="binding-limit",
-        title=f"{name}: {known} binds {share:.0%} {over}",
+        title=f"{waiting.pool}: {title}",
         where={"pool": waiting.pool, "class": "bulk" if is_bulk else "", "unit": unit},
         certainty="sure" if waiting.what else "likely",
         nature="wait",
@@ -160,7 +176,7 @@ def _binding(waiting: _Waiting, unit: str, is_bulk: bool, share: float, use: _Us
             f"{queued.count:,} calls waited {duration(queued.quantile(0.5) / 1000)} (P50) to"
             f" {duration(queued.quantile(0.95) / 1000)} (P95);"
             f" most of {_most(waiting.tenants)}.",
-            "" if waiting.what else "For which limit is not recorded: this is the fullest one.",
+            *(() if waiting.what else (f"For what is not recorded; {nearest} come nearest to a limit.",)),
         ),
         numbers={
             "calls_waited": queued.count,
@@ -179,7 +195,10 @@ def _binding(waiting: _Waiting, unit: str, is_bulk: bool, share: float, use: _Us
 def _idle(waiting: _Waiting, share: float, use: _Use) -> Found:
     what = waiting.what or "a place in line"
     fullest = use.fullest
-    used = use.share(fullest)
+    used = use.share(fullest) if use.limits else 0.0
+    idle = f"while {1 - used:.0%} of the quota is idle" if use.limits else "and not for the provider"
+    then = f"; in those, {fullest.replace('_', ' ')} were at {used:.0%} of the limit" if use.limits else ""
+    then = then or "; the provider refused none"
     queued = waiting.queued
     changes = {
         "in_flight": "Raise max_in_flight, or leave it out: headway finds how many calls the quota carries."
@@ -191,17 +210,16 @@ def _idle(waiting: _Waiting, share: float, use: _Use) -> Found:
         change = "Start earlier and grow evenly: how fast usage may grow is bounded, not how much there is."
     return Found(
         rule="idle-quota",
-        title=f"{waiting.pool}: calls wait for {what} while {1 - used:.0%} of the quota is idle",
+        title=f"{waiting.pool}: calls wait for {what} {idle}",
         where={"pool": waiting.pool, "waited_for": waiting.what},
-        certainty="sure" if waiting.what else "likely",
+        certainty="sure" if waiting.what and use.limits else "likely",
         nature="wait",
         sample=queued.count,
         least=LEAST_WAITS,
         evidence=(
             f"{queued.count:,} calls waited {duration(queued.quantile(0.5) / 1000)} (P50) to"
-            f" {duration(queued.quantile(0.95) / 1000)} (P95) in {share:.0%} of the minutes; in those,"
-            f" {fullest.replace('_', ' ')} were at {used:.0%} of"
-            f" {'the limit' if use.limits.get(fullest) else 'the busiest minutes'}; most of {_most(waiting.tenants)}.",
+            f" {duration(queued.quantile(0.95) / 1000)} (P95) in {share:.0%} of the minutes{then};"
+            f" most of {_most(waiting.tenants)}.",
         ),
         numbers={
             "calls_waited": queued.count,
