@@ -14,8 +14,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 import headway
+from headway import context
 from headway.config import Config, load
-from headway.context import Count, Explanation, Fitted, count, explain, fit
 from headway.core.call import Call, Problem, Unit, Usage
 from headway.core.limit import Limit
 from headway.core.ports import Level
@@ -138,7 +138,7 @@ async def ask_asynchronously() -> None:
 
 
 def look_at_the_context(history: list[dict[str, Any]]) -> dict[str, Any]:
-    fitted = fit(
+    fitted = context.fit(
         history,
         "claude-opus-4-8",
         1000,
@@ -149,18 +149,18 @@ def look_at_the_context(history: list[dict[str, Any]]) -> dict[str, Any]:
         pinned=[0, -1],
         cache=True,
     )
-    assert_type(fitted, Fitted)
+    assert_type(fitted, context.Fitted)
     assert_type(fitted.fits, bool)
     assert_type(fitted.messages, list[dict[str, Any]])
-    assert_type(fitted.after, Count)
+    assert_type(fitted.after, context.Count)
     assert_type(fitted.dropped[0].messages, tuple[int, ...])
     assert_type(fitted.breakpoints[0].tokens, int)
-    fit(fitted.messages, "claude-opus-4-8", 1000, pinned=lambda message: message["role"] == "system")
-    explanation = explain({"messages": history}, model="claude-opus-4-8")
-    assert_type(explanation, Explanation)
+    context.fit(fitted.messages, "claude-opus-4-8", 1000, pinned=lambda message: message["role"] == "system")
+    explanation = context.explain({"messages": history}, model="claude-opus-4-8")
+    assert_type(explanation, context.Explanation)
     assert_type(explanation.items[0].share, float)
     assert_type(explanation.to_dict(), dict[str, Any])
-    assert_type(count({"messages": history}, "claude-opus-4-8").high, int)
+    assert_type(context.count({"messages": history}, "claude-opus-4-8").high, int)
     return fitted.arguments
 
 
