@@ -30,10 +30,6 @@ class Anthropic:
         self.salt = salt
         self._fingerprints = fingerprints
 
-    def without_fingerprints(self) -> Anthropic:
-        """The same, with the same names of prefixes."""
-        return Anthropic(self.catalog, salt=self.salt)
-
     def identify(self, path: str, request: Mapping[str, Any]) -> Identity:
         """Messages draw on the pool of their model class; fast mode, counting and batches have pools of their own.
 

@@ -1,12 +1,16 @@
-"""A request taken apart in the order in which the API reads it: tools, system, messages, cut at cache breakpoints."""
+"""A request taken apart in the order in which the API reads it: tools, system, messages, cut at cache breakpoints.
+
+Reading can begin at a message, where what stands before it is known from an earlier request (`providers.past`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from headway.providers.characters import Characters, count, joined
 from headway.providers.images import UNKNOWN_TOKENS, image_tokens
 
 _encode = msgspec.json.Encoder().encode
@@ -20,7 +24,18 @@ _DEPTH = 12  # of blocks within blocks; what is nested deeper is not counted
 class Section:
     """A run of the prompt up to a cache breakpoint (`closed`) or up to its end."""
 
-    __slots__ = ("at", "closed", "fixed", "messages", "texts", "tool_blocks", "tools", "tools_json")
+    __slots__ = (
+        "_text",
+        "_tools_text",
+        "at",
+        "closed",
+        "fixed",
+        "messages",
+        "texts",
+        "tool_blocks",
+        "tools",
+        "tools_json",
+    )
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -31,34 +46,81 @@ class Section:
         self.tool_blocks = 0
         self.closed = False
         self.at: tuple[str, int, int] = ("", 0, 0)  # where the breakpoint is: part, index, block
+        self._text: Characters | None = None  # what was counted and is not here any more
+        self._tools_text: Characters | None = None
 
     def is_empty(self) -> bool:
-        return not (self.texts or self.fixed or self.tools)
+        return not (self.texts or self.fixed or self.tools or self._text)
+
+    def text(self) -> Characters:
+        """What its texts are made of."""
+        if self.texts or self._text is None:
+            counted = count("\n".join(self.texts).encode("utf-8", "surrogatepass"))
+            return counted if self._text is None else joined(self._text, counted)
+        return self._text
+
+    def tools_text(self) -> Characters:
+        """What the JSON of its tools is made of."""
+        return count(b"\n".join(self.tools_json)) if self._tools_text is None else self._tools_text
+
+    def counted(self) -> Section:
+        """A copy without a word of it, to be gone on with."""
+        copy = Section()
+        copy.fixed, copy.tools, copy.messages = self.fixed, self.tools, self.messages
+        copy.tool_blocks, copy.closed, copy.at = self.tool_blocks, self.closed, self.at
+        copy._text = self.text() if self.texts or self._text else None
+        copy._tools_text = self.tools_text() if self.tools else None
+        return copy
 
 
 class Prompt:
-    """The sections of one request. Never raises on odd input: what is no text and no block counts as its JSON."""
+    """The sections of one request. Never raises on odd input: what is no text and no block counts as its JSON.
 
-    __slots__ = ("_fine", "_in_tool_turn", "_last", "sections")
+    `known` are the counted sections of all before message `first`. `kept` are those before message `keep`, if that is not 0.
+    """
 
-    def __init__(self, request: Mapping[str, Any], *, fine: bool) -> None:
+    __slots__ = ("_fine", "_in_tool_turn", "_last", "kept", "sections")
+
+    def __init__(
+        self,
+        request: Mapping[str, Any],
+        *,
+        fine: bool,
+        known: Sequence[Section] = (),
+        first: int = 0,
+        keep: int = 0,
+    ) -> None:
         self._fine = fine
         self._in_tool_turn = False
-        self._last = Section()
-        self.sections = [self._last]
+        self.kept: list[Section] = []
+        self.sections = [section.counted() for section in known] or [Section()]
+        self._last = self.sections[-1]
         tools, system, messages = request.get("tools"), request.get("system"), request.get("messages")
-        if tools:
+        if tools and not known:
             self._read_tools(tools)
-        if system:
+        if system and not known:
             self._read_blocks(system, "system", 0)
         if isinstance(messages, list):
-            for index, message in enumerate(messages):
-                self._last.messages += 1
-                content = message.get("content") if isinstance(message, dict) else message
-                self._in_tool_turn = _uses_tools(content)
-                self._read_blocks(content, "messages", index)
+            self._read_messages(messages, first, keep or len(messages))
+            if keep:
+                self._keep()
+                self._read_messages(messages, keep, len(messages))
         if request.get("cache_control"):
             self._cut_at_end(messages, system, tools)
+
+    def _read_messages(self, messages: list[Any], first: int, end: int) -> None:
+        for index in range(first, end):
+            message = messages[index]
+            self._last.messages += 1
+            content = message.get("content") if isinstance(message, dict) else message
+            self._in_tool_turn = _uses_tools(content)
+            self._read_blocks(content, "messages", index)
+
+    def _keep(self) -> None:
+        """What is counted here need not be counted again."""
+        self.kept = [section.counted() for section in self.sections]
+        self.sections = [section.counted() for section in self.kept]
+        self._last = self.sections[-1]
 
     @property
     def is_cut(self) -> bool:

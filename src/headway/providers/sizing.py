@@ -145,7 +145,7 @@ def _cached(
 
 def _measure(section: Section, family: _Family) -> tuple[float, float]:
     """Tokens of a section, and how unsure they are beyond the error of plain text (standard deviation, tokens)."""
-    characters = count("\n".join(section.texts).encode("utf-8", "surrogatepass"))
+    characters = section.text()
     tokens = (
         _text_tokens(characters, family)
         + section.fixed
@@ -153,7 +153,7 @@ def _measure(section: Section, family: _Family) -> tuple[float, float]:
         + family.tool_block * section.tool_blocks
     )
     if section.tools:
-        tokens += _text_tokens(count(b"\n".join(section.tools_json)), family) + family.tool * section.tools
+        tokens += _text_tokens(section.tools_text(), family) + family.tool * section.tools
     if not section.fixed and not characters.beyond:
         return tokens, 0.0
     beyond = family.text[8] * characters.beyond
