@@ -165,8 +165,6 @@ def test_another_model_or_key_gives_other_names() -> None:
 
 def test_an_estimate_has_none_unless_it_is_to() -> None:
     assert Anthropic(salt=KEY).estimate(conversation(2)).fingerprint == b""
-    keyed = Anthropic(salt=KEY, fingerprints=True)
-    assert keyed.without_fingerprints().estimate(conversation(2)).fingerprint == b""
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ from headway.jobs.summary import summarise
 from headway.jobs.tally import Tally
 from headway.jobs.view import View, look
 from headway.ledger.lessons import keep_learnt, recall_lessons
+from headway.providers.anthropic import Anthropic
 from headway.wire.client import Client
 from headway.wire.exchange import Timeouts
 
@@ -61,9 +62,8 @@ class Door:
         self._record: Record | None = None
         self._order: Order | None = None
         provider = fingerprinting(parts.provider, parts.config)
-        self._scan = checker(
-            parts, options, provider.without_fingerprints()
-        )  # of lines that may never be run
+        plain = Anthropic(provider.catalog, salt=provider.salt)  # for the scan: not every line is run
+        self._scan = checker(parts, options, plain)
         self._check = checker(parts, options, provider)
         self._retries = RETRIES if parts.config.retries is None else parts.config.retries
 
