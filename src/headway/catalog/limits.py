@@ -100,9 +100,10 @@ def _published(catalog: Catalog, config: Config) -> dict[str, KnownLimits]:
         return {}
     pools = {facts.pool for facts in catalog.models} | set(_POOLS.values())
     with config.blaming("tier"):
-        tiers = {pool: catalog.tier(pool, config.tier) for pool in sorted(pools)}
+        name = catalog.tier_name(config.tier)
+    tiers = {pool: catalog.tier(pool, name) for pool in sorted(pools)}
     return {
-        pool: KnownLimits(pool, _of_tier(limits), config.tier)
+        pool: KnownLimits(pool, _of_tier(limits), name)
         for pool, limits in tiers.items()
         if limits is not None
     }

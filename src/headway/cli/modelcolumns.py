@@ -32,7 +32,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """`rank`: the higher, the sooner it goes where there is no room. `left`: words, not amounts."""
+    """`rank`: 0 is always there; the higher, the sooner it goes where there is no room. `left`: words, not amounts."""
 
     name: str
     rank: int
@@ -127,12 +127,15 @@ def _fitting(rows: Sequence[Shown], width: int) -> list[_Column]:
         column.name: max([len(column.name), *(len(column.text(shown)) for shown in rows)]) + _GAP
         for column in columns
     }
-    while sum(sizes[column.name] for column in columns) - _GAP > width:
-        last = max(columns, key=lambda column: column.rank)
-        if last.rank == 0:
-            break
-        columns = [column for column in columns if column is not last]
-    return columns
+    taken = {column.name for column in columns if column.rank == 0}
+    room = width + _GAP - sum(sizes[name] for name in taken)
+    for rank in sorted({column.rank for column in columns if column.rank}):
+        group = [column.name for column in columns if column.rank == rank]  # those of one rank go together
+        needed = sum(sizes[name] for name in group)
+        if needed <= room:
+            taken.update(group)
+            room -= needed
+    return [column for column in columns if column.name in taken]
 
 
 def _says(column: _Column, rows: Sequence[Shown]) -> bool:
@@ -170,19 +173,18 @@ def _columns(rows: Sequence[Shown]) -> list[_Column]:
         _Column("status", 6, _status, left=True),
         _Column("context", 1, lambda shown: size(shown.row.context_tokens)),
         _Column("output", 2, lambda shown: size(shown.row.max_output_tokens)),
-        _Column("$ in", 1, _of_price("input")),
+        _Column("$ in", 0, _of_price("input")),
         _Column("$ write", 8, _of_price("cache_write_5m")),
         _Column("$ write 1h", 12, _of_price("cache_write_1h")),
         _Column("$ read", 4, _of_price("cache_read")),
-        _Column("$ out", 1, _of_price("output")),
-        _Column("$ batch in", 10, _of_price("batch_input")),
-        _Column("$ batch out", 10, _of_price("batch_output")),
+        _Column("$ out", 0, _of_price("output")),
+        _Column("batch in", 10, _of_price("batch_input")),
+        _Column("batch out", 10, _of_price("batch_output")),
         _Column("requests", 3, _of_limit(Unit.REQUESTS)),
         _Column("input", 3, _of_limit(Unit.INPUT_TOKENS)),
         _Column("output/min", 3, _of_limit(Unit.OUTPUT_TOKENS)),
         _Column("tier-1", 9, _of_tier("tier-1")),
         _Column("start", 9, _of_tier("start")),
-        _Column("scale", 11, _of_tier("scale")),
         _Column(
             "first", 4, lambda shown: seconds(m.first_token_p50_ms if (m := shown.row.measured) else None)
         ),

@@ -151,7 +151,8 @@ def _prices(row: Row) -> Table:
     batch = any(step.batch_input is not None for step in steps)
     for kind in ("price", "batch") if batch else ("price",):
         for step in steps:
-            table.add_column(f"{kind}{_reach(step, steps)}", justify="right")
+            name = kind if kind == "batch" or len(steps) == 1 else ""
+            table.add_column(f"{name} {_reach(step, steps)}".strip(), justify="right")
     for name, field, batch_field in _CLASSES:
         cells = [price(getattr(step, field)) for step in steps]
         cells += [price(_batch(step, field, batch_field, row.provider)) for step in steps if batch]
@@ -164,7 +165,7 @@ def _reach(step: Prices, steps: Sequence[Prices]) -> str:
     """For which prompts a price holds, where their length matters."""
     if len(steps) == 1:
         return ""
-    return f", over {size(step.beyond)}" if step.beyond > 0 else f", to {size(steps[1].beyond)}"
+    return f"over {size(step.beyond)}" if step.beyond > 0 else f"to {size(steps[1].beyond)}"
 
 
 def _batch(step: Prices, field: str, batch_field: str, provider: str) -> int | None:

@@ -97,6 +97,10 @@ class Catalog:
 
     def tier(self, pool: str, name: str) -> TierLimits | None:
         """Published limits of a pool; None where none are published. Raises ConfigError for a tier that does not exist."""
+        return self._tiers[self.tier_name(name)].get(pool)
+
+    def tier_name(self, name: str) -> str:
+        """The name of a tier in any spelling: `2`, `Tier 2`, `tier_2`. Raises ConfigError for one that does not exist."""
         wanted = name.strip().lower().replace("_", "-").replace(" ", "-")
         wanted = f"tier-{wanted.removeprefix('tier').strip('-')}" if wanted[-1:].isdigit() else wanted
         if wanted not in self._tiers:
@@ -106,7 +110,7 @@ class Catalog:
                 f"unknown tier {name!r}",
                 hint=(f"Did you mean {near[0]}? " if near else "") + f"Known tiers: {known}.",
             )
-        return self._tiers[wanted].get(pool)
+        return wanted
 
     def least(self, pool: str) -> TierLimits | None:
         """The lowest published limits of a pool, whoever has them: what is safe to go by until a reply shows more."""
