@@ -60,7 +60,7 @@ class BrokenPrefix:
 
     def see(self, seen: Seen) -> None:
         mark, group = seen.fingerprint, seen.group
-        if not mark or group.least_cacheable is None or seen.total < group.least_cacheable:
+        if not mark or len(mark) < 32 or group.facts is None or seen.total < group.facts.min_cacheable_tokens:
             return
         shape = marks.shape(mark)
         key = (group.tenant, group.model, seen.session, shape) if seen.session else (group.number, shape)
@@ -101,7 +101,6 @@ class BrokenPrefix:
         steps, again = self._steps[key[:2]], self._tokens[key]
         where = "the order of the tools changes" if reordered else f"{_NAMES[part]} {place + 1} changes"
         cached = group.cache_read_tokens + group.cache_write_tokens > 0
-        free = group.facts is not None and group.facts.cache_reads_free
         change = _CHANGES["reordered" if reordered else part]
         return Found(
             rule="broken-prefix",
@@ -127,7 +126,9 @@ class BrokenPrefix:
             snippet=_SNIPPETS["reordered" if reordered else part],
             claims=tally.nanousd_claims,
             spread=tally.spread,
-            quota=((group.pool, "input_tokens", float(again), 0.0),) if free and group.pool else (),
+            quota=((group.pool, "input_tokens", float(again), 0.0),)
+            if group.reads_are_free and group.pool
+            else (),
             ids=tally.ids,
         )
 

@@ -92,12 +92,14 @@ class CutReplies:
         self._groups: dict[int, Group] = {}
 
     def see(self, seen: Seen) -> None:
-        group = seen.group
+        group, was_cut = seen.group, _was_cut(seen)
+        if not was_cut and not self._cuts:
+            return
         key = _same_call(seen)
         before = self._cut.get(key) if key is not None else None
         if before is not None and _is_again(before, seen):
             self._again[before.group.number].add(before, before.micros)
-        if _was_cut(seen):
+        if was_cut:
             self._groups[group.number] = group
             self._cuts[group.number] += 1
             self._ceiling[group.number].add(seen.max_output or seen.output)

@@ -222,8 +222,7 @@ class CacheLifetime:
 
 
 def _free(group: Group, amount: int) -> tuple[tuple[str, str, float, float], ...]:
-    free = group.pool and group.facts is not None and group.facts.cache_reads_free
-    return ((group.pool, "input_tokens", float(amount), 0.0),) if free else ()
+    return ((group.pool, "input_tokens", float(amount), 0.0),) if group.pool and group.reads_are_free else ()
 
 
 def _in_common(last: Seen, seen: Seen) -> int:

@@ -147,7 +147,7 @@ def _finding(kind: _Kind, cached: bool) -> Found:
     how = "cached" if cached else "written to the cache anew each time" if anew else "uncached"
     if anew:
         cache = "Something near the beginning changes from turn to turn (a time, the order of tools): keep it still."
-    free = group.pool and not cached and group.facts is not None and group.facts.cache_reads_free
+    free = group.pool and not cached and group.reads_are_free
     return Found(
         rule="growing-history",
         title=f"{who(group.where)}: history sent again is {share:.0%} of what {kind.sessions:,} conversations cost",

@@ -20,12 +20,13 @@ class _Shape:
     """How the calls of one slice look."""
 
     __slots__ = (
+        "calls",
         "fresh",
         "group",
         "last_ns",
+        "long",
         "output",
         "outputs",
-        "prompts",
         "read",
         "spent",
         "thinking",
@@ -34,7 +35,8 @@ class _Shape:
 
     def __init__(self, group: Group) -> None:
         self.group = group
-        self.outputs, self.prompts, self.spent = Sketch(), Sketch(), Tally()
+        self.outputs, self.spent = Sketch(), Tally()
+        self.calls = self.long = 0
         self.fresh = self.read = self.write = self.output = self.thinking = self.last_ns = 0
 
 
@@ -54,8 +56,11 @@ class ModelChoice:
         shape = self._shapes.get(group.number)
         if shape is None:
             shape = self._shapes[group.number] = _Shape(group)
+        shape.calls += 1
+        if seen.output > SHORT_TOKENS or seen.total > SHORT_PROMPT:
+            shape.long += 1
+            return
         shape.outputs.add(seen.output)
-        shape.prompts.add(seen.total)
         shape.spent.add(seen, seen.micros)
         shape.fresh += seen.fresh
         shape.read += seen.read
@@ -93,10 +98,9 @@ class ModelChoice:
 
 def _is_simple(shape: _Shape) -> bool:
     outputs = shape.outputs
-    if outputs.count < LEAST_SHAPE or shape.thinking:
+    if shape.calls < LEAST_SHAPE or shape.long > 0.05 * shape.calls or shape.thinking:
         return False
-    even = outputs.quantile(0.9) - outputs.quantile(0.1) <= EVEN_TOKENS
-    return even and outputs.quantile(0.95) <= SHORT_TOKENS and shape.prompts.quantile(0.95) <= SHORT_PROMPT
+    return outputs.quantile(0.9) - outputs.quantile(0.1) <= EVEN_TOKENS
 
 
 def _more_tokens(now: ModelFacts | None, then: ModelFacts) -> float:

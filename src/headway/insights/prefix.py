@@ -134,7 +134,6 @@ class UncachedPrefix:
         each = way.tokens_read / way.calls
         what = "each turn re-sends" if place == "conversation" else f"{way.calls:,} calls repeat"
         lasting = "" if life == "5m" else ', "ttl": "1h"'
-        free = group.facts is not None and group.facts.cache_reads_free
         return Found(
             rule="uncached-prefix",
             title=f"{who(group.where)}: {what} {tokens(each)} tokens uncached",
@@ -158,7 +157,9 @@ class UncachedPrefix:
             snippet=_SNIPPETS[place] % lasting,
             claims=way.saved.nanousd_claims,
             spread=way.saved.spread,
-            quota=((group.pool, "input_tokens", float(way.tokens_read), 0.0),) if free and group.pool else (),
+            quota=((group.pool, "input_tokens", float(way.tokens_read), 0.0),)
+            if group.reads_are_free and group.pool
+            else (),
             ids=way.saved.ids,
         )
 

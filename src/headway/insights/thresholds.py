@@ -47,9 +47,9 @@ BOUND_SHARE_BULK = (
 )
 IDLE_SHARE = 0.5  # of the limit, unused while calls wait for something else
 
-SHORT_TOKENS = 100  # P95 of replies that may need no large model
+SHORT_TOKENS = 100  # of 95 % of replies, that may need no large model
 EVEN_TOKENS = 50  # P90 minus P10 of them
-SHORT_PROMPT = 20_000  # P95 of their prompts
+SHORT_PROMPT = 20_000  # of 95 % of their prompts
 CHEAPER = 0.5  # of the cost, at most, before another model is worth asking about
 
 CUT_SHARE = 0.02  # of replies, cut off

@@ -26,7 +26,10 @@ Value = TypeVar("Value")
 
 
 class Group(Struct, eq=False):
-    """One slice, and sums over it. Tokens are of attempts that gave a reply ("ok"); `nanousd` is of all."""
+    """One slice, and sums over it. Tokens are of attempts that gave a reply ("ok"); `nanousd` is of all.
+
+    `reads_are_free`: cache reads stay out of the input limit.
+    """
 
     number: int
     provider: str
@@ -37,6 +40,7 @@ class Group(Struct, eq=False):
     job: str
     label: str
     facts: ModelFacts | None
+    reads_are_free: bool = False
     attempts: int = 0
     ok: int = 0
     nanousd: int = 0
@@ -44,7 +48,6 @@ class Group(Struct, eq=False):
     input_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
-    output_tokens: int = 0
 
     @property
     def least_cacheable(self) -> int | None:
@@ -67,6 +70,8 @@ class Group(Struct, eq=False):
 class Seen(Struct, gc=False):
     """One attempt, as the ledger has it. `total` is all its input. Tokens, milliseconds, nanodollars."""
 
+    group: Group
+    rate: Rate | None
     id: int
     at_ns: int
     session: str
@@ -89,10 +94,8 @@ class Seen(Struct, gc=False):
     call_id: str
     number: int
     fingerprint: bytes | None
-    total: int
-    group: Group
-    rate: Rate | None
     variant: str
+    total: int
 
     @property
     def input_micros(self) -> int:

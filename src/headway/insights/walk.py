@@ -15,18 +15,23 @@ from headway.providers.catalog import Catalog
 
 Sees = Literal["ok", "failed", "all"]
 _GROUPED = ("provider", "pool", "model_served", "tenant", "class", "job", "label")
-_COLUMNS = (
-    *("id", "at_ns", "session", "outcome", "error_type", "queued_ms", "total_ms"),
+_SEEN = (  # the columns of `Seen`, in its order
+    *(
+        "id",
+        "at_ns",
+        "session",
+        "label",
+        "outcome",
+        "error_type",
+        "ifnull(queued_ms, 0.0)",
+        "ifnull(total_ms, 0.0)",
+    ),
     *("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens"),
     *("thinking_tokens", "cost_nanousd", "estimated", "max_output_tokens", "waited_for", "stop_reason"),
     *("call_id", "number", "fingerprint", "price_variant"),
+    "input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens",
 )
-_SINCE_0002 = {
-    "max_output_tokens": "0",
-    "waited_for": "''",
-    "stop_reason": "''",
-    "fingerprint": "NULL",
-}
+_SINCE_0002 = {"max_output_tokens": "0", "waited_for": "''", "stop_reason": "''", "fingerprint": "NULL"}
 _EVERY = 20_000  # rows between two words to `progress`
 
 
@@ -85,110 +90,66 @@ def walk(
 
 def _attempts(db: sqlite3.Connection, window: Window, traffic: Traffic) -> Iterator[Seen]:
     rates, groups = Rates(), _Groups(traffic)
+    known, rate_of, minutes = groups.known, rates.of, traffic.minutes
     where, values = window.where()
     for row in db.execute(f"SELECT {_select(db)} FROM attempts WHERE {where} ORDER BY at_ns", values):
-        group = groups.of(row[:7])
-        label, (key, at_ns, session, outcome, error, queued, total_ms, fresh, read, w5, w1, out) = (
-            row[6],
-            row[7:19],
-        )
-        thinking, cost, estimated, most, waited, stop, call, number, mark, variant = row[19:]
-        total = fresh + read + w5 + w1
+        key = row[:7]
+        group = known.get(key) or groups.make(key)
+        at_ns = row[8]
+        seen = Seen(group, rate_of(group.model, at_ns, row[29]), *row[7:])
         group.attempts += 1
-        if cost is None:
+        if seen.nanousd is None:
             group.unpriced += 1
         else:
-            group.nanousd += cost
-            traffic.nanousd += cost
-        if outcome == "ok":
+            group.nanousd += seen.nanousd
+        if seen.outcome == "ok":
             group.ok += 1
-            group.input_tokens += fresh
-            group.cache_read_tokens += read
-            group.cache_write_tokens += w5 + w1
-            group.output_tokens += out
+            group.input_tokens += seen.fresh
+            group.cache_read_tokens += seen.read
+            group.cache_write_tokens += seen.write_5m + seen.write_1h
         if group.pool:
-            _count(traffic, group, at_ns, total - read if _reads_are_free(group) else total, out)
+            counted = seen.total - seen.read if group.reads_are_free else seen.total
+            minutes[group.pool].add(at_ns, counted, seen.output)
         traffic.first_ns = traffic.first_ns or at_ns
         traffic.last_ns = at_ns
         traffic.attempts += 1
-        yield Seen(
-            key,
-            at_ns,
-            session,
-            label,
-            outcome,
-            error,
-            queued or 0.0,
-            total_ms or 0.0,
-            fresh,
-            read,
-            w5,
-            w1,
-            out,
-            thinking,
-            cost,
-            estimated,
-            most,
-            waited,
-            stop,
-            call,
-            number,
-            mark,
-            total,
-            group,
-            rates.of(group.model, at_ns, variant),
-            variant,
-        )
-
-
-def _reads_are_free(group: Group) -> bool:
-    return group.facts is not None and group.facts.cache_reads_free
-
-
-def _count(traffic: Traffic, group: Group, at_ns: int, counted: int, output: int) -> None:
-    minutes = traffic.minutes.get(group.pool)
-    if minutes is None:
-        minutes = traffic.minutes[group.pool] = PoolMinutes()
-    minutes.add(at_ns, counted, output)
+        yield seen
+    traffic.nanousd = sum(group.nanousd for group in traffic.groups)
 
 
 class _Groups:
-    """Finds the slice of a row; makes it the first time."""
+    """Makes the slice of a row that is not among the `known`."""
 
     def __init__(self, traffic: Traffic) -> None:
+        self.known: dict[tuple[str, ...], Group] = {}
         self._traffic = traffic
-        self._known: dict[tuple[str, ...], Group] = {}
         self._plain: dict[tuple[str, ...], Group] = {}
         self._catalog = Catalog.load()
 
-    def of(self, key: tuple[str, ...]) -> Group:
-        group = self._known.get(key)
-        if group is None:
-            group = self._plain_one(key)
-            if len(self._known) > 50_000:  # labels that differ from call to call
-                self._known.clear()
-            self._known[key] = group
-        return group
-
-    def _plain_one(self, key: tuple[str, ...]) -> Group:
-        label = "" if self._traffic.most_groups_reached else plain_label(key[6])
-        plain = (*key[:6], label)
+    def make(self, key: tuple[str, ...]) -> Group:
+        """The slice of these columns, an old one if only numbers in the label are new."""
+        provider, pool, model, tenant, class_, job, label = key
+        label = "" if self._traffic.most_groups_reached else plain_label(label)
+        plain = (provider, pool, model, tenant, class_, job, label)
         group = self._plain.get(plain)
         if group is None:
-            facts = self._catalog.model(key[2])
-            provider, pool, model, tenant, class_, job, _ = key
-            number = len(self._traffic.groups)
-            group = Group(number, provider, pool, model, tenant, class_, job, label, facts)
+            facts, groups = self._catalog.model(model), self._traffic.groups
+            free = facts is not None and facts.cache_reads_free
+            group = Group(len(groups), *plain, facts, free)
             self._plain[plain] = group
-            self._traffic.groups.append(group)
+            groups.append(group)
+            self._traffic.minutes.setdefault(pool, PoolMinutes())
+        if len(self.known) > 50_000:  # labels that differ from call to call
+            self.known.clear()
+        self.known[key] = group
         return group
 
 
 def _select(db: sqlite3.Connection) -> str:
     """The columns; a ledger that was never opened by this headway has fewer, and their defaults instead."""
     there = {row[1] for row in db.execute("PRAGMA table_info(attempts)")}
-    names = [name if name in there else _SINCE_0002[name] for name in (*_GROUPED, *_COLUMNS)]
-    return ", ".join(names)
+    absent = {name: value for name, value in _SINCE_0002.items() if name not in there}
+    return ", ".join(absent.get(name, name) for name in (*_GROUPED, *_SEEN))
 
 
 def _limits(db: sqlite3.Connection) -> dict[str, dict[str, float]]:
