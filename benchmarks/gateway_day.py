@@ -1,6 +1,6 @@
 """A gateway's day, in virtual time: recorded traffic through the real engine into a ledger, to try reports on.
 
-    python benchmarks/gateway_day.py LEDGER.sqlite3 [--day 2026-11-23] [--seed 1]
+    python benchmarks/gateway_day.py LEDGER.sqlite3 [--day 2026-11-23] [--share 1.0] [--seed 1]
 
 Two chat services send the recorded hour of `../shared/data/azure2023_conv.csv` four times each; coding agents of six teams
 play `../shared/data/claude_code_sessions_dev.jsonl`, begun over the working day, with caches as recorded; a nightly job
@@ -293,6 +293,7 @@ def main() -> None:
     )
     parser.add_argument("ledger", type=Path)
     parser.add_argument("--day", default="2026-11-23")
+    parser.add_argument("--share", type=float, default=1.0, help="of the calls and sessions, drawn at random")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     if not DATA.exists():
@@ -302,7 +303,8 @@ def main() -> None:
     starts_at = datetime.fromisoformat(arguments.day).replace(tzinfo=UTC).timestamp()
     with SqliteLedger(arguments.ledger) as ledger:
         day = Day(ledger, int(starts_at) * 10**9, arguments.seed)
-        day.play([*chat(draws), *night(draws)], list(agents(draws)))
+        single = [asked for asked in (*chat(draws), *night(draws)) if draws.random() < arguments.share]
+        day.play(single, [session for session in agents(draws) if draws.random() < arguments.share])
         ledger.flush()
     print(json.dumps({"rows": day.rows, "seconds": round(time.monotonic() - began, 1)}))
 
