@@ -207,9 +207,11 @@ class VirtualDriver(Agenda):
             self._arrive(ticket, running)
 
     def _join(self, call: Call, number: int, running: Flow) -> None:
+        name = call.identity.pool or ""
+        self.engine.pool(name, self.now).look(self.now)  # until now nobody stood in line, perhaps for hours
         place = self.engine.join(call, number, self.now)
         self._waiting[id(place)] = (place, running)
-        self._pump(call.identity.pool or "")
+        self._pump(name)
 
     def _arrive(self, ticket: Ticket, running: Flow) -> None:
         for delay, event in self.world.arrive(ticket, self.now):

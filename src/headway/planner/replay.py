@@ -143,9 +143,11 @@ class _Runner:
     def _known(self, what_if: WhatIf) -> dict[str, Known]:
         names = [name for name in self.rows.survey.calls if name]
         catalog = Catalog.load()
-        for change in what_if.changes:
-            if isinstance(change, Moved) and (facts := catalog.model(change.model)) is not None:
-                names.append(facts.pool)
+        names += [
+            facts.pool
+            for change in what_if.changes
+            if isinstance(change, Moved) and (facts := catalog.model(change.model)) is not None
+        ]
         return {
             name: self.limits.of(
                 name,

@@ -41,7 +41,7 @@ class Changes:
 
     def _edited(self, rows: Iterator[Asked]) -> Iterator[Asked]:
         for asked in rows:
-            if all([self._edit(change, asked) for change in self._edits if change.whose.are(asked)]):
+            if all(self._edit(change, asked) for change in self._edits if change.whose.are(asked)):
                 yield asked
 
     def _edit(self, change: Change, asked: Asked) -> bool:

@@ -1,7 +1,7 @@
 """Which limits a replay goes by: those that are set, else learnt, else the lowest published ones that the traffic fits.
 
-A ledger shows what was let in. Where nobody says the limits of a pool, a tier below what was used in its fullest minutes is ruled
-out, so the lowest published tier that is not is assumed, and said to be an assumption.
+A ledger shows what was let in. Where nobody says the limits of a pool, tiers below what was used in its fullest minutes are
+ruled out, so the lowest published tier that is not is assumed, and said to be an assumption.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SLACK = 1.0 + 5.0 / 60.0  # a minute may hold what a full bucket held before it
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The limits of one pool, where they are from ("set", "learnt", "assumed: ...", "none known"), and what refusals taught."""
+    """The limits of one pool, where they are from, in words, and what refusals taught about them."""
 
     limits: tuple[Limit, ...]
     source: str
@@ -93,7 +93,7 @@ class Limits:
             _, name, found = min(fits, key=lambda fit: fit[0])
             return _published(
                 found
-            ), f"assumed: {name}, the lowest published tier that its fullest minutes fit"
+            ), f"assumed: {name}, the lowest published tier that your fullest minutes fit"
         return (), "none known: nothing holds its calls back"
 
     def _used(self) -> dict[str, tuple[float, ...]]:

@@ -61,10 +61,11 @@ GUESSED_FIRST_S, GUESSED_TOKENS_PER_S = 1.0, 60.0  # of a call that was never an
 class Asked(Struct):
     """One call as the ledger has it. `at` is its arrival, seconds from the start of the replay; times are seconds.
 
-    Tokens as the provider counted them; `is_guessed` where it never did, as every attempt was refused: then they are what was
-    expected, and `cost` is None. `rejected`: it was the request's own fault, so it is answered so again. In the replay it came
-    at `arrived_at`, was let in at `sent_at`, was over at `ended_at` (less than 0: not yet), after `refusals` 429s; the calls of
-    its session that waited for its end are its `followers`, each with the seconds between.
+    Tokens as the provider counted them; `is_guessed` where it never did, as every attempt was refused: then they are what
+    was expected, and `cost` is None. `rejected`: it was the request's own fault, so it is answered so again.
+
+    In the replay it came at `arrived_at`, was let in at `sent_at` and over at `ended_at` (less than 0: not yet), after
+    `refusals` 429s. The calls of its session that wait for its end are `followers`, each with the seconds between.
     """
 
     at: float

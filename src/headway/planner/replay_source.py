@@ -44,7 +44,7 @@ class _Session:
 
 
 class Source:
-    """Lets `begin` know each call of `rows` (in order of `at`) at its time on the `agenda`; wants to know when it has `ended`.
+    """Tells `begin` of each call of `rows` (in order of `at`) at its time; wants to be told when it has `ended`.
 
     InputError if so many calls wait that the replay would not fit into memory.
     """
@@ -56,7 +56,9 @@ class Source:
         self.read = 0
         self._agenda, self._rows, self._begin, self._ahead = agenda, rows, begin, ahead
         self._to_come = 0  # of those read, not begun
-        self._queue: deque[Asked] = deque()  # those that come when they came; the first of them is on the agenda
+        self._queue: deque[Asked] = (
+            deque()
+        )  # those that come when they came; the first of them is on the agenda
         self._sessions: dict[str, _Session] = {}
         self._is_over = False
         self._last_at = 0.0
@@ -120,7 +122,9 @@ class Source:
                 self._follow(asked)
             else:
                 self._come_as_recorded(asked)
-        self._agenda.at(self._last_at, self._keep_ahead, self.read)  # however many are late, none is read late
+        self._agenda.at(
+            self._last_at, self._keep_ahead, self.read
+        )  # however many are late, none is read late
         if self.read % _TIDY_EVERY == 0:
             self._tidy()
 

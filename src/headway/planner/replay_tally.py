@@ -67,7 +67,7 @@ class _Group:
         for step in sorted(self.steps):
             seen += self.steps[step]
             if seen >= wanted:
-                return min(_LEAST_S * 2.0 ** ((step + 0.5) / _STEPS), self.most)
+                return min(_LEAST_S * float(2.0 ** ((step + 0.5) / _STEPS)), self.most)
         return self.most
 
     def waits(self, tenant: str, class_: str) -> Waits:

@@ -1,7 +1,7 @@
 """Reads what-ifs as people write them: `tier=build`, `budget tenant=x 20usd/day and load=2x`.
 
-A what-if is one change or several with `and` between them. A change is a verb, then whose calls it is about (`tenant=`, `job=`,
-`class=`, `session=`, `model=`, with `*` for anything; nothing: all), then to what:
+A what-if is one change or several with `and` between them. A change is a verb, then whose calls it is about (`tenant=`,
+`job=`, `class=`, `session=`, `model=`, with `*` for anything; nothing: all), then to what:
 
     tier=TIER              the published limits of another tier
     limits=LIMITS          other limits: input_tokens=1M/min,requests=50/min; pool=POOL for one pool only

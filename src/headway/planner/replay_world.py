@@ -1,9 +1,8 @@
 """The provider in a replay: it keeps the limits as providers do, and answers each call as it was answered then.
 
-Its buckets are those of the emulator (continuous refill; anything above nothing lets a call in, requests have to fit; output is
-counted while it is produced), so the engine meets the same arithmetic as there, and not its own. Headers tell the limits as
-Anthropic's do, tokens to the nearest thousand; of the same pool they are read twice a second at most, which is often enough
-and saves a third of the time.
+Its buckets are kept as those of the emulator are (continuous refill; anything above nothing lets a call in, requests have
+to fit; output is counted while it is produced), so the engine meets an arithmetic that is not its own. Headers tell the
+limits as Anthropic's do, tokens to the nearest thousand; those of one pool are read once a second at most: often enough.
 """
 
 from __future__ import annotations
