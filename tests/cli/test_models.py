@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -204,8 +205,6 @@ def test_a_provider_that_nobody_knows_is_an_error_that_names_the_nearest() -> No
 
 
 def test_what_calls_measured_stands_beside_the_published_figures(tmp_path: Path) -> None:
-    import time
-
     write(tmp_path, [400.0] * 30, at_ns=time.time_ns() - 3600 * 10**9)
     row = next(line for line in run().stdout.splitlines() if line.startswith("claude-opus-4-0"))
     assert "400ms" in row
@@ -213,6 +212,12 @@ def test_what_calls_measured_stands_beside_the_published_figures(tmp_path: Path)
     assert "all 30 400ms 400ms 48 0% 0% 0% $22.50" in page
     (day,) = as_json("claude-opus-4")["days"]
     assert day["nanousd_per_1000_calls"] == 22_500_000_000
+
+
+def test_enough_days_are_drawn_too_few_are_not(tmp_path: Path) -> None:
+    for day in range(1, 7):
+        write(tmp_path, [400.0 + day] * 20, at_ns=time.time_ns() - day * 24 * 3600 * 10**9)
+        assert ("First token, median of each day" in run("claude-opus-4").stdout) == (day >= 5)
 
 
 def test_the_organisations_limits_are_learnt_with_an_admin_key_and_known_without_it(

@@ -29,6 +29,7 @@ _VARIABLES = {_INK: "ink", _FAINT: "faint", _GRID: "grid"} | {
 }
 _STYLE = re.compile(r' style="([^"]*)"')
 _FONT = re.compile(r"'[^']*'(?:, (?:'[^']*'|[\w-]+))*")
+_FEW = 15  # points that are shown one by one: between gaps there is no line to show them
 _WIDTH = 9.0  # inches, at 100 units of the drawing each
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -142,18 +143,22 @@ def _plot_lines(axes: Axes, chart: Lines) -> None:
             color=_colour(number),
             linewidth=1.8,
             drawstyle="steps-post" if series.step else "default",
+            marker="o" if len(series.x) <= _FEW else "",
+            markersize=4,
             label=clean(series.name) or "_",
             solid_capstyle="round",
         )
     axes.margins(x=0.01)
     for name, amount in chart.levels:
         axes.axhline(amount, color=_FAINT, linewidth=1, linestyle=(0, (4, 3)))
-        _note(axes, clean(name), (1.0, amount), x_is_share=True)
+        across = axes.get_yaxis_transform()
+        axes.text(1.008, amount, clean(name), transform=across, color=_FAINT, fontsize=9, va="center")
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.0) if low < 0 and _lowest(chart) < 0 else 0.0, high if high > 0 else 1.0)
     for name, moment in chart.moments:
         axes.axvline(moment, color=_FAINT, linewidth=1, linestyle=(0, (1, 2)))
-        _note(axes, clean(name), (moment, 1.0), x_is_share=False)
+        up = axes.get_xaxis_transform()
+        axes.text(moment, 1.0, f" {clean(name)}", transform=up, color=_FAINT, fontsize=9, va="top")
     axes.spines["left"].set_visible(False)
     axes.grid(axis="y")
     axes.set_axisbelow(True)
@@ -168,19 +173,6 @@ def _plot_lines(axes: Axes, chart: Lines) -> None:
 
 def _lowest(chart: Lines) -> float:
     return min((value for series in chart.series for value in series.y if value == value), default=0.0)
-
-
-def _note(axes: Axes, text: str, at: tuple[float, float], *, x_is_share: bool) -> None:
-    across, up = axes.get_yaxis_transform(), axes.get_xaxis_transform()
-    axes.text(
-        *at,
-        text,
-        transform=across if x_is_share else up,
-        color=_FAINT,
-        fontsize=9,
-        ha="right" if x_is_share else "left",
-        va="bottom" if x_is_share else "top",
-    )
 
 
 def _plot_bars(axes: Axes, chart: Bars) -> None:
@@ -220,10 +212,11 @@ def _plot_histogram(axes: Axes, chart: Histogram) -> None:
     for number, share in enumerate(MARKED):
         value = quantile(chart.values, share)
         if value == value:
-            axes.axvline(value, color=_INK, linewidth=1, linestyle=(0, (1, 2)))
+            top = 1.0 - 0.085 * number  # below the label of the one before, so that no line crosses a label
+            axes.axvline(value, 0.0, top, color=_INK, linewidth=1, linestyle=(0, (1, 2)))
             axes.annotate(
                 f"P{share * 100:.0f} {written(value, chart.measure)}",
-                (value, 1.0 - 0.085 * number),
+                (value, top),
                 (4, 0),
                 xycoords=axes.get_xaxis_transform(),
                 textcoords="offset points",

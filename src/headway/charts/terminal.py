@@ -64,7 +64,7 @@ def _lines(chart: Lines, width: int, height: int, colour: bool) -> list[str]:
     if span is None:
         return [faint("no data", colour=colour)]
     left, right, low, high = span
-    marks = ticks(low, high, chart.y, max(2, min(6, height // 2)))
+    marks = ticks(low, high, chart.y, max(2, min(6, height * 2 // 3)))
     margin = max(len(text) for _, text in marks) + 2
     canvas = Canvas(width - margin, height, fine=colour)
     for _, amount in chart.levels:

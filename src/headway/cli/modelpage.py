@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -15,7 +15,9 @@ from headway.catalog.limits import KnownLimits
 from headway.catalog.matrix import CLAUDE, Row
 from headway.catalog.measured import DAYS, LEAST, Measured
 from headway.catalog.prices import Prices
+from headway.charts.figure import Figure, Lines, Series
 from headway.charts.measure import written
+from headway.charts.terminal import draw
 from headway.cli.display import visible
 from headway.cli.modelcolumns import UNKNOWN, price, seconds, share, size
 from headway.cli.usage import dollars
@@ -29,6 +31,7 @@ _CLASSES = (
     ("output", "output", "batch_output"),
 )
 
+_DAYS_TO_SEE = 5
 _TOKENIZERS = {
     "3": "that of the models up to 4.6",
     "4.7": "that of 4.7 and later: about 30 % more tokens for the same text",
@@ -52,9 +55,9 @@ def sources_of(row: Row, today: str) -> tuple[Fact, ...]:
 
 
 def page(
-    row: Row, own: KnownLimits | None, days: Mapping[str, Measured], today: str, width: int
+    row: Row, own: KnownLimits | None, days: Mapping[str, Measured], today: str, width: int, *, colour: bool
 ) -> RenderableType:
-    """The model for eyes."""
+    """The model for eyes. `colour`: whether charts may have it."""
     sources = sources_of(row, today)
     parts: list[RenderableType] = [_head(row), _facts(row, _numbers(sources))]
     if row.prices:
@@ -64,6 +67,7 @@ def page(
         parts += [_title("Limits a minute"), _limits(row, own)]
     parts += [Text(line) for line in _counting(row)]
     parts += _measured(row, days, width)
+    parts += _over_time(days, min(width, 100), colour)
     parts += [_title("Sources"), _sources(sources, today)]
     return Group(*parts)
 
@@ -274,6 +278,22 @@ def _measured(row: Row, days: Mapping[str, Measured], width: int) -> list[Render
     if row.measured.estimated:
         said += f" {row.measured.estimated:,} of {row.measured.attempts:,} attempts are estimated."
     return [title, table, Text(said, style="dim")]
+
+
+def _over_time(days: Mapping[str, Measured], width: int, colour: bool) -> list[RenderableType]:
+    """How the first token went by day, where there are enough days to see it."""
+    points = [
+        (datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp(), each.first_token_p50_ms / 1000)
+        for day, each in days.items()
+        if each.first_token_p50_ms is not None
+    ]
+    if len(points) < _DAYS_TO_SEE:
+        return []
+    x, y = zip(*points, strict=True)
+    chart = Lines((Series("", x, y),), x="moment", y="seconds")
+    return [
+        Text.from_ansi("\n" + draw(Figure("First token, median of each day", chart), width, 8, colour=colour))
+    ]
 
 
 def _measured_cells(each: Measured) -> tuple[str, ...]:

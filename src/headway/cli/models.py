@@ -221,7 +221,8 @@ def _explain(view: _View, row: Row, as_json: bool) -> None:
         _say(view.notes)
         return
     console = Console(highlight=False)
-    console.print(page(row, own, days, view.today, console.width))
+    colour = console.color_system is not None
+    console.print(page(row, own, days, view.today, console.width, colour=colour))
     _print_notes(console, view.notes)
 
 
