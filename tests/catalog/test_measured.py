@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,9 @@ def test_the_last_thirty_days_count_and_days_are_told_apart(fill: Fill) -> None:
     assert [(day, each.first_token_p50_ms) for day, each in days.items()] == [
         ("2026-11-22", 700.0),
         ("2026-11-23", 900.0),
+        ("all", 700.0),
     ]
+    assert days["all"] == replace(by_model(path, name_of, NOW)[OPUS], key="all")
     assert by_day(path, name_of, "claude-opus-5", NOW) == {}
 
 

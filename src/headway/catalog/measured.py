@@ -45,6 +45,12 @@ _CLASSES = f"""
 _DAY = "strftime('%Y-%m-%d', at_ns / 1000000000, 'unixepoch')"
 
 
+_Steps = Iterable[tuple[float, int]]
+_Names = Callable[
+    [str, str], tuple[str, ...]
+]  # (group, model of the ledger) -> the keys under which it counts
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What calls of one model measured. None: fewer than `LEAST` to make it of, or a price is not known.
@@ -73,16 +79,16 @@ def by_model(path: Path, name: Callable[[str], str], now_ns: int) -> dict[str, M
 
     LedgerError for a file that cannot be read.
     """
-    return _measured(path, "''", lambda _, model: name(model), now_ns)
+    return _measured(path, "''", lambda _, served: (name(served),), now_ns)
 
 
 def by_day(path: Path, name: Callable[[str], str], model: str, now_ns: int) -> dict[str, Measured]:
-    """The last `DAYS` days of one model, by day (UTC), in order."""
-    found = _measured(path, _DAY, lambda day, served: day if name(served) == model else "", now_ns)
-    return {day: found[day] for day in sorted(found) if day}
+    """The last `DAYS` days of one model, by day (UTC), in order, and last of all "all". Empty: no calls of it."""
+    found = _measured(path, _DAY, lambda day, served: (day, "all") if name(served) == model else (), now_ns)
+    return {day: found[day] for day in sorted(found)}
 
 
-def _measured(path: Path, key: str, name: Callable[[str, str], str], now_ns: int) -> dict[str, Measured]:
+def _measured(path: Path, key: str, name: _Names, now_ns: int) -> dict[str, Measured]:
     if not path.exists():
         return {}
     sums: dict[str, list[int]] = defaultdict(lambda: [0] * 10)
@@ -92,9 +98,9 @@ def _measured(path: Path, key: str, name: Callable[[str, str], str], now_ns: int
             newest = db.execute("SELECT max(id) FROM attempts").fetchone()[0] or 0
             where = (newest - LATEST, now_ns - DAYS * 86400 * 10**9)
             for group, model, *counts in db.execute(_SUMS.format(key=key), where):
-                line = sums[name(group, model)]
-                for place, count in enumerate(counts):
-                    line[place] += int(count or 0)
+                for each in name(group, model):
+                    for place, count in enumerate(counts):
+                        sums[each][place] += int(count or 0)
             first = _values(db, key, _FIRST, where, name)
             speed = _values(db, key, _SPEED, where, name)
     except sqlite3.Error as error:
@@ -104,19 +110,17 @@ def _measured(path: Path, key: str, name: Callable[[str, str], str], now_ns: int
     }
 
 
-Steps = Iterable[tuple[float, int]]
-
-
 def _values(
-    db: sqlite3.Connection, key: str, value: str, where: tuple[int, int], name: Callable[[str, str], str]
+    db: sqlite3.Connection, key: str, value: str, where: tuple[int, int], name: _Names
 ) -> dict[str, list[tuple[float, int]]]:
     found: dict[str, list[tuple[float, int]]] = defaultdict(list)
     for group, model, step, count in db.execute(_CLASSES.format(key=key, value=value), where):
-        found[name(group, model)].append((step, count))
+        for each in name(group, model):
+            found[each].append((step, count))
     return found
 
 
-def _line(key: str, sums: list[int], first: Steps, speed: Steps) -> Measured:
+def _line(key: str, sums: list[int], first: _Steps, speed: _Steps) -> Measured:
     attempts, calls, replies, refused, failed, read, prompt, cost, unpriced, estimated = sums
     enough, first, speed = attempts >= LEAST, sorted(first), sorted(speed)
     return Measured(

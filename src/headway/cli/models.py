@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -173,16 +173,18 @@ def _learn_limits(view: _View, key: str) -> None:
 def _rows(
     view: _View, provider: str | None, all_: bool, model: str | None, told: tuple[Live, ...]
 ) -> list[Row]:
-    """The rows of the providers asked for; to explain one model, those of all if none is named."""
+    """The rows of the providers asked for; to find a model that is not one of Claude's, those of all."""
     from headway.catalog.matrix import CLAUDE, claude_rows, name_of, other_rows
     from headway.catalog.measured import by_model
+    from headway.providers.catalog import Catalog
 
-    everyone = provider is None and (all_ or model is not None)
+    foreign = model is not None and Catalog.load().model(model) is None
+    everyone = provider is None and (all_ or foreign)
     if provider is not None:
         _check_provider(provider)
     rows = []
     if provider in (None, CLAUDE):
-        measured = by_model(view.path, name_of, view.now_ns) if view.path else {}
+        measured = by_model(view.path, name_of, view.now_ns) if view.path and model is None else {}
         rows = claude_rows(view.today, view.now_ns, measured, told)
     if everyone or provider not in (None, CLAUDE):
         rows += other_rows(view.now_ns, provider or "")
@@ -206,12 +208,13 @@ def _with_limits(known: Mapping[str, KnownLimits], row: Row) -> Shown:
 
 
 def _explain(view: _View, row: Row, as_json: bool) -> None:
-    from headway.catalog.matrix import name_of
+    from headway.catalog.matrix import CLAUDE, name_of
     from headway.catalog.measured import by_day
     from headway.cli.modelpage import page, sources_of
 
     own = view.limits().get(row.pool) if row.pool else None
-    days = by_day(view.path, name_of, row.model, view.now_ns) if row.measured and view.path else {}
+    days = by_day(view.path, name_of, row.model, view.now_ns) if view.path and row.provider == CLAUDE else {}
+    row = replace(row, measured=days.pop("all", None))
     if as_json:
         shown = _for_machines(row, own) | {
             "days": [asdict(each) for each in days.values()],
