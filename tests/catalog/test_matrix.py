@@ -89,6 +89,12 @@ def test_a_model_that_nobody_knows_names_the_nearest(wrong: str, near: str) -> N
     assert near in caught.value.hint
 
 
+def test_a_family_names_its_models_the_newest_first() -> None:
+    with pytest.raises(InputError) as caught:
+        find("opus", ROWS)
+    assert caught.value.hint.startswith("Did you mean claude-opus-5-5 or claude-opus-5 or claude-opus-4-8")
+
+
 def test_a_wild_name_is_cut() -> None:
     with pytest.raises(InputError) as caught:
         find("x" * 10_000, ROWS)

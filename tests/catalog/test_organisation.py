@@ -11,14 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from catalog.writing import NOW
 from headway.catalog import organisation
+from headway.catalog.limits import by_pool, pool_of
+from headway.catalog.matrix import claude_rows
 from headway.catalog.organisation import Api, Group, keep, recall
 from headway.emulator.server import Emulator
 from headway.errors import ConfigError, ConnectionFailed, LedgerError, ProviderError
+from headway.providers.catalog import Catalog
 
 KEY = "sk-ant-admin01-very-secret"
+NAMES = (
+    "id",
+    "group",
+    "type",
+    "display_name",
+    "models",
+    "limits",
+    "value",
+    "max_tokens",
+    "max_input_tokens",
+    "lifecycle",
+    "retires_at",
+)
 GROUPS = (
     Group("model_group", "Claude Opus 4.x", ("claude-opus-4-8",), {"requests_per_minute": 77}),
     Group("telepathy", "rlg_1", (), {"thoughts_per_second": 3}),
@@ -101,6 +119,24 @@ def test_kinds_and_limiters_that_nobody_knows_are_kept_and_what_is_odd_is_passed
         first, empty = api(url).rate_limits()
     assert first == Group("telepathy", "rlg_1", (), {"thoughts_per_second": 3})
     assert empty.limits == {}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(NAMES), inner),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), JSON))
+def test_no_entry_is_so_odd_that_it_cannot_be_read_kept_and_placed(entry: dict[str, Any]) -> None:
+    group = organisation._group(entry)
+    live = organisation._live(entry)
+    assert all(isinstance(amount, int) for amount in group.limits.values())
+    assert live.context_tokens is None or live.context_tokens > 0
+    assert pool_of(group, Catalog.load())
+    by_pool((group,), Catalog.load(), NOW)
+    claude_rows("2026-11-24", NOW, {}, (live,))
 
 
 def test_both_ways_to_the_next_page_are_followed_to_the_end() -> None:

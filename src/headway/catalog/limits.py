@@ -25,6 +25,7 @@ _UNITS = {
     "input_tokens_per_minute_cache_aware": Unit.INPUT_TOKENS,  # where both are told, the one of models that count so
     "output_tokens_per_minute": Unit.OUTPUT_TOKENS,
 }
+_SENSELESS = 10**15
 _POOLS = {"batch": "anthropic/batches", "token_count": "anthropic/count_tokens"}
 
 
@@ -84,7 +85,11 @@ def pool_of(group: Group, catalog: Catalog) -> str:
 
 
 def _limits(told: Mapping[str, int]) -> tuple[Limit, ...]:
-    known = {unit: Limit(unit, float(told[kind])) for kind, unit in _UNITS.items() if told.get(kind, 0) > 0}
+    known = {
+        unit: Limit(unit, float(told[kind]))
+        for kind, unit in _UNITS.items()
+        if 0 < told.get(kind, 0) < _SENSELESS
+    }
     return tuple(known.values())
 
 

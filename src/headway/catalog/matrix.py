@@ -80,9 +80,10 @@ def find(model: str, rows: Iterable[Row]) -> Row:
         if wanted == row.model or model.lower() in (row.model.lower(), f"{row.provider}/{row.model}".lower()):
             return row
     names = [row.model for row in known]
-    near = get_close_matches(model.lower(), names, n=3, cutoff=0.5)
     plain = Catalog.load().nearest_model(model)
-    near = list(dict.fromkeys([*([plain] if plain else []), *near]))[:3]
+    near = [name for name in names if len(model) > 2 and model.lower() in name.lower()]
+    near = near or [*([plain] if plain else []), *get_close_matches(model.lower(), names, n=3, cutoff=0.6)]
+    near = list(dict.fromkeys(near))[:4]
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     raise InputError(f"unknown model {model[:100]!r}", hint=f"{hint}headway models --all lists them all.")
 

@@ -90,7 +90,7 @@ class Api:
         ask: dict[str, str] = {"limit": str(_PAGE)}
         for _ in range(_MOST_PAGES):
             page = self._get(client, path, ask)
-            yield from (entry for entry in page.get("data") or () if isinstance(entry, dict))
+            yield from (entry for entry in _list(page.get("data")) if isinstance(entry, dict))
             if following := page.get("next_page"):
                 ask = {"limit": str(_PAGE), "page": str(following)}
             elif page.get("has_more") and page.get("last_id"):
@@ -214,11 +214,11 @@ def _group(entry: Mapping[str, Any]) -> Group:
     group = entry.get("group")
     group = group if isinstance(group, dict) else {"type": str(group or "")}
     limits = {
-        str(each["type"]): int(each["value"])
-        for each in entry.get("limits") or ()
-        if isinstance(each, dict) and isinstance(each.get("value"), int | float) and "type" in each
+        str(each["type"]): each["value"]
+        for each in _list(entry.get("limits"))
+        if isinstance(each, dict) and type(each.get("value")) is int and "type" in each
     }
-    models = tuple(str(model) for model in entry.get("models") or ())
+    models = tuple(str(model) for model in _list(entry.get("models")))
     kind = str(group.get("type") or "")
     return Group(kind, str(group.get("display_name") or group.get("id") or kind), models, limits)
 
@@ -227,9 +227,13 @@ def _live(entry: Mapping[str, Any]) -> Live:
     window, most, status, deprecated, retires = (entry.get(name) for name in _LIVE_FIELDS)
     return Live(
         str(entry.get("id") or ""),
-        window if isinstance(window, int) else None,
-        most if isinstance(most, int) else None,
+        window if type(window) is int and window > 0 else None,
+        most if type(most) is int and most > 0 else None,
         str(status or ""),
         str(deprecated or "")[:10],
         str(retires or "")[:10],
     )
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
