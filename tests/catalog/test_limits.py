@@ -103,8 +103,7 @@ def test_where_both_kinds_of_input_limit_are_told_the_cache_aware_one_counts() -
     assert found[OPUS].amount(Unit.INPUT_TOKENS) == 2
 
 
-def test_a_limit_of_zero_is_none_to_wait_for() -> None:
-    found = by_pool(
-        (Group("model_group", "", ("claude-opus-4-8",), {"requests_per_minute": 0}),), CATALOG, NOW
-    )
-    assert found == {}
+@pytest.mark.parametrize("amount", [0, -5, 10**400])
+def test_a_limit_that_is_none_is_left_out(amount: int) -> None:
+    group = Group("model_group", "", ("claude-opus-4-8",), {"requests_per_minute": amount})
+    assert by_pool((group,), CATALOG, NOW) == {}
