@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+from headway.workbench.english import is_code
 from headway.workbench.finding import Finding, Severity
 from headway.workbench.measuring import Measure
 from headway.workbench.prompts import Piece, Prompt
@@ -65,7 +66,7 @@ def place_first(prompt: Prompt, measure: Measure) -> Iterator[Finding]:
         if piece.role not in ("system", "user"):
             continue
         before, rest = split_at_first_place(piece.text)
-        if not rest:
+        if not rest or (not prompt.request and is_code(piece.text)):
             continue
         name = rest[1 : rest.index("}")]
         behind = [rest[len(name) + 2 :], *(each.text for each in prompt.pieces[number + 1 :])]

@@ -1,4 +1,4 @@
-"""Whether a text is English: rules about words are for English only."""
+"""What kind of text it is: English prose, which rules about words are for; code; and what of it is no instruction."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ _SHARE = (
 )
 _FENCE = re.compile(
     r"```.*?(?:```|\Z)|<(example|document|context|data)s?>.*?</\1s?>", re.DOTALL | re.IGNORECASE
+)
+_CODE = re.compile(
+    r"[;{]\s*$|^\s*(?:def|class|import|from|return|const|let|var|function|#include|public)\b|=>|\w\(\)",
+    re.MULTILINE,
 )
 _LONG = 4_000  # characters that are looked at
 _FEW = 4  # words, below which nothing is said
@@ -34,3 +38,8 @@ def sentences(text: str) -> list[tuple[int, str]]:
 def bare(text: str) -> str:
     """The text with code and examples blanked out, so that places stay where they are."""
     return _FENCE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+
+
+def is_code(text: str) -> bool:
+    """Whether lines of it look like source code: braces in it mean something else."""
+    return _CODE.search(text) is not None

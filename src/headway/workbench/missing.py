@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from headway.workbench.english import bare, is_english, sentences
+from headway.workbench.english import bare, is_code, is_english, sentences
 from headway.workbench.finding import Finding, Severity
 from headway.workbench.prompts import Piece, Prompt, found
 
@@ -24,10 +24,6 @@ _LEFT_OVER = re.compile(
     r"\blorem ipsum\b"
 )
 _UNFILLED = re.compile(r"\{\{\s*[A-Za-z_]\w*\s*\}\}|\$\{[A-Za-z_]\w*\}|(?<![\w{$]){[A-Za-z_]\w*}(?!})")
-_CODE = re.compile(
-    r"[;{]\s*$|^\s*(?:def|class|import|from|return|const|let|var|function|#include|public)\b|=>|\w\(\)",
-    re.MULTILINE,
-)
 _ASKS = re.compile(
     r"(?:^|(?:please|then|and|must|should|to)\s+)(extract|classify|categori[sz]e|label|parse|identify|list|tag|score|rate)\b",
     re.IGNORECASE,
@@ -36,7 +32,7 @@ _FORMAT = re.compile(
     r"\b(?:json|xml|yaml|csv|tables?|markdown|bullets?|bullet points|numbered|one word|single word|formats?|formatted|"
     r"format:|respond with|answer with|reply with|output|returns?|tags?|schema|comma[- ]separated|per line|each line|"
     r"on (?:its own|a new|a separate) line|sentences?|columns?|yes or no|true or false|one of|either|exactly|integer|"
-    r"number from|from \d|labels?:|categories:|structured|function|tool)\b|[\"“][\w ]+[\"”]",
+    r"separated by|number from|from \d|labels?:|categories:|structured|function|tool)\b|[\"“][\w ]+[\"”]",
     re.IGNORECASE,
 )
 _IN_MANY = 0.1  # of the lines of a job
@@ -69,7 +65,7 @@ def named_but_missing(prompt: Prompt) -> Iterator[Finding]:
 def left_over(prompt: Prompt) -> Iterator[Finding]:
     """HW102: a place that nobody filled."""
     for piece in prompt.instructions:
-        for match in () if _CODE.search(piece.text) else _LEFT_OVER.finditer(bare(piece.text)):
+        for match in () if is_code(piece.text) else _LEFT_OVER.finditer(bare(piece.text)):
             yield found(
                 "HW102",
                 Severity.WARNING,
@@ -86,7 +82,7 @@ def unfilled(prompts: Sequence[Prompt]) -> Iterator[Finding]:
     for prompt in prompts:
         for piece in () if prompt.is_template else prompt.instructions:
             names = {match[0]: match.start() for match in _UNFILLED.finditer(bare(piece.text))}
-            if len(names) <= _FEW_PLACES and not _CODE.search(piece.text):
+            if len(names) <= _FEW_PLACES and not is_code(piece.text):
                 for name, at in names.items():
                     spots.setdefault(name, []).append((piece, at))
     for name, places in spots.items():

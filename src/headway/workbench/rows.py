@@ -114,6 +114,6 @@ def is_ours(path: Path) -> bool:
     except FileNotFoundError:
         return True
     try:
-        return not first.strip() or {"id", "variant", "repeat"} <= msgspec.json.decode(first).keys()
+        return not first or {"id", "variant", "repeat"} <= msgspec.json.decode(first).keys()
     except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
         return False
