@@ -17,7 +17,7 @@ import pytest
 from headway.charts.figure import Bars, Figure, Histogram, Lines, Series
 from headway.charts.page import render, save
 from headway.charts.section import Numbers, Section, Table, Text
-from headway.errors import OutputError
+from headway.errors import MachineError, OutputError
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m'
 SECTIONS = (
@@ -143,6 +143,14 @@ def test_the_same_parts_make_the_same_bytes_in_another_process_and_folder(tmp_pa
     here = render("Plan", SECTIONS)
     assert done.stdout == here
     assert str(tests.parent) not in here
+
+
+@pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])
+def test_without_the_extra_it_says_what_to_install(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(MachineError, match=missing) as caught:
+        render("Plan", SECTIONS)
+    assert caught.value.hint == 'pip install "headway[charts]"'
 
 
 def test_columns_of_amounts_are_set_right_and_those_of_words_left() -> None:

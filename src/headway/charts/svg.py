@@ -6,6 +6,7 @@ classes, so that the page can forbid inline styles.
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ def drawing(figure: Figure, prefix: str) -> Drawing:
 
     Raises MachineError if matplotlib is not installed.
     """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it keeps its fonts is nobody's concern
     try:
         import matplotlib as mpl
         from matplotlib.backends.backend_svg import FigureCanvasSVG
