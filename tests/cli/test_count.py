@@ -129,7 +129,7 @@ def test_a_job_is_summed_and_its_largest_lines_are_named(headway: Command, tmp_p
         (["-", "--exact"], "Hello", ConfigError, "no API key"),
         (["-", "--tier", "tier-9"], "Hello", ConfigError, "unknown tier"),
         (["-", "--limits", "tokens=0"], "Hello", ConfigError, "limits"),
-        (["-", "--exact"], '{"prompt": "Hello"}', InputError, "for one request"),
+        (["-", "--exact"], '{"prompt": "Hello"}', ConfigError, "no API key"),
         (["-", "--explain"], '{"prompt": "Hello"}', InputError, "for one request"),
         (["-"], '{"prompt": ""}', JobFileError, "no line that can be counted"),
         (["-"], '{"messages": [{"role": "tool", "content": ""}]}', InputError, "OpenAI"),
@@ -147,11 +147,29 @@ def test_the_provider_counts_where_it_is_asked_to(headway: Command, headway_emul
     there = {"ANTHROPIC_BASE_URL": headway_emulator.url, "ANTHROPIC_API_KEY": "any"}
     result = headway("-", "--exact", stdin=json.dumps(REQUEST), **there)
     assert result.exit_code == 0, result.output
-    assert "counted by the provider" in result.stdout
+    assert "(by the provider)" in result.stdout
     assert "own estimate was" in result.stdout
     found = machine(headway("-", "--exact", "--json", stdin=json.dumps(REQUEST), **there))
     assert found["tokens"]["low"] == found["tokens"]["high"]
     assert found["tokens"]["way"] == "provider"
+
+
+def test_a_job_is_corrected_by_lines_that_the_provider_counts(
+    headway: Command, headway_emulator: Emulator, tmp_path: Path
+) -> None:
+    there = {"ANTHROPIC_BASE_URL": headway_emulator.url, "ANTHROPIC_API_KEY": "any"}
+    lines = [{"prompt": f"word{n} " * (20 + n), "model": "claude-opus-4-5"} for n in range(300)]
+    (tmp_path / "job.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    found = machine(headway("job.jsonl", "--exact", "--json", **there))
+    assert found["tokens"]["way"] == "provider"
+    assert 100 < found["counted_lines"] <= 200
+    estimated = machine(headway("job.jsonl", "--json"))
+    assert estimated["counted_lines"] == 0
+    width = {
+        key: each["tokens"]["high"] - each["tokens"]["low"] for key, each in (("a", found), ("b", estimated))
+    }
+    assert width["a"] < width["b"]
+    assert "lines were counted so" in headway("job.jsonl", "--exact", **there).stdout
 
 
 def test_names_out_of_a_file_cannot_drive_the_terminal(headway: Command) -> None:

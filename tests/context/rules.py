@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 Message = dict[str, Any]
 
 
-def broken_rules(
-    messages: Sequence[Message], system: Any = None, tools: Any = None, *, was_alternating: bool = True
-) -> list[str]:
+def broken_rules(messages: Sequence[Message], system: Any = None, tools: Any = None) -> list[str]:
     """Every rule that a request breaks, in words. Empty: the API would take it."""
+    return broken_turn_rules(messages) + broken_cache_rules(messages, system, tools)
+
+
+def broken_turn_rules(messages: Sequence[Message]) -> list[str]:
+    """The rules about who speaks when, and about tools and their results."""
     found: list[str] = []
+    messages = [message for message in messages if message["role"] != "system"]  # they stand between turns
     if not messages:
         return ["no messages"]
     if messages[0]["role"] != "user":
@@ -23,7 +27,7 @@ def broken_rules(
     before = ""
     for number, message in enumerate(messages):
         role, blocks = message["role"], as_blocks(message)
-        if was_alternating and role == before:
+        if role == before:
             found.append(f"{number}: two of {role} in a row")
         if not blocks:
             found.append(f"{number}: empty")
@@ -37,7 +41,7 @@ def broken_rules(
         before = role
     if open_uses:
         found.append("tools without results at the end")
-    return found + broken_cache_rules(messages, system, tools)
+    return found
 
 
 def broken_cache_rules(messages: Sequence[Message], system: Any, tools: Any) -> list[str]:
@@ -99,6 +103,8 @@ def conversations(draw: st.DrawFn) -> list[Message]:
     serial = iter(range(10_000))
     exchanges = draw(st.integers(1, 6))
     for exchange in range(exchanges):
+        if draw(st.integers(0, 9)) == 0:
+            messages.append({"role": "system", "content": f"instruction {next(serial)}"})
         messages.append({"role": "user", "content": _said(draw, next(serial))})
         for _ in range(draw(st.integers(0, 4))):
             messages += _step(draw, serial)

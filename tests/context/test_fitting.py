@@ -92,7 +92,8 @@ def test_what_comes_out_is_valid_within_the_budget_in_order_and_has_all_that_is_
     assert count(fitted.arguments, MODEL).tokens == pytest.approx(fitted.after.tokens, abs=2 + blocks)
     kept = places(fitted.messages, messages)
     assert kept is not None
-    assert {*pinned, len(messages) - 1} <= set(kept)
+    instructions = {number for number, message in enumerate(messages) if message["role"] == "system"}
+    assert {*pinned, *instructions, len(messages) - 1} <= set(kept)
     assert [kept[number] for number in fitted.pinned] == sorted(pinned)
     for number in fitted.pinned:
         assert bare(fitted.messages[number]) == bare(messages[kept[number]])
@@ -118,7 +119,8 @@ def test_as_a_conversation_grows_what_went_never_comes_back(
     budget = max(1500, int(whole(messages) * share))
     gone: set[int] = set()
     for end in range(1, len(messages) + 1):
-        if any(block["type"] == "tool_use" for block in as_blocks(messages[end - 1])):
+        is_open = any(block["type"] == "tool_use" for block in as_blocks(messages[end - 1]))
+        if is_open or messages[end - 1]["role"] == "system":
             continue
         fitted = tried(messages[:end], budget, strategy, ())
         if isinstance(fitted, Fitted):

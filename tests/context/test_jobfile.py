@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from headway.context.counting import facts_of
+from headway.context.counting import Count, facts_of
 from headway.context.jobfile import JobCount, count_job
 from headway.errors import JobFileError
 from headway.jobs.lines import Defaults
@@ -75,3 +76,29 @@ def test_models_are_summed_apart_and_may_be_replaced(tmp_path: Path) -> None:
 def test_a_job_without_a_line_that_can_be_counted_says_why(tmp_path: Path) -> None:
     with pytest.raises(JobFileError, match=r"line 1.*neither"):
         counted(tmp_path, {"custom_id": "a"})
+
+
+def test_lines_that_another_counts_correct_the_rest(tmp_path: Path) -> None:
+    lines = [line(f"l{n}", 20 + n) for n in range(400)]
+    plain = counted(tmp_path, *lines)
+    asked: list[Any] = []
+
+    def twice(requests: Sequence[Mapping[str, Any]]) -> list[Count]:
+        """One who always counts twice the estimate."""
+        asked.extend(requests)
+        sizes = [2 * round(size(request, facts_of(MODEL)).input_tokens) for request in requests]
+        return [Count(tokens, tokens, tokens, "provider") for tokens in sizes]
+
+    found = counted(tmp_path, *lines, ask=twice)
+    assert 100 < found.asked == len(asked) <= 200
+    assert found.count.tokens == pytest.approx(2 * plain.count.tokens, rel=0.001)
+    assert found.count.high - found.count.low < 0.01 * found.count.tokens
+    assert found.most == 2 * plain.most
+    assert found.count.way == "provider"
+    few = counted(tmp_path, *lines[:9], ask=twice)
+    assert few.asked == 9
+    assert few.count.low == few.count.tokens == few.count.high
+
+
+def test_where_nobody_else_counts_it_is_as_estimated(tmp_path: Path) -> None:
+    assert counted(tmp_path, line("a", 10), ask=lambda _: None) == counted(tmp_path, line("a", 10))

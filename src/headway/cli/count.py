@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,8 +20,8 @@ from headway.config import Config, load
 from headway.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from headway.context.counting import Count
-    from headway.context.jobfile import JobCount
+    from headway.context.exact import Counter
+    from headway.context.jobfile import Ask, JobCount
     from headway.context.reading import Asked, JobFile
     from headway.context.report import JobReport, Report
 
@@ -79,10 +80,12 @@ def count(
     with ExitStack() as stack:
         source = read(stack.enter_context(open_job(file)), name)
         if isinstance(source, JobFile):
-            if exact or explain:
-                flag = "--exact" if exact else "--explain"
-                raise InputError(f"{flag} is for one request, and {name} is a job", hint=f"Leave {flag} out.")
-            _job(config, source, name, model, max_tokens, system, as_json)
+            if explain:
+                raise InputError(
+                    f"--explain is for one request, and {name} is a job", hint="Leave --explain out."
+                )
+            ask = stack.enter_context(_counter(config)).count_all if exact else None
+            _job(config, source, name, model, max_tokens, system, ask, as_json)
         else:
             _one(config, source, name, model, max_tokens, system, exact, explain, as_json)
 
@@ -109,7 +112,10 @@ def _one(
         request["max_tokens"] = MAX_TOKENS
     if system is not None:
         request.setdefault("system", system)
-    counted = _exactly(config, request) if exact else None
+    counted = None
+    if exact:
+        with _counter(config) as counter:
+            counted = counter.count(request)
     found = report(config, request, counted, ledger=_ledger(config), at_ns=time.time_ns())
     if as_json:
         typer.echo(json.dumps(_for_machines(found, name, source.kind, why, explain)))
@@ -127,10 +133,12 @@ def _job(
     model: str | None,
     max_tokens: int | None,
     system: str | None,
+    ask: Ask | None,
     as_json: bool,
 ) -> None:
     """Count all lines of a job and show what they add up to."""
     from headway.cli.countview import job_picture
+    from headway.context.ctoks import refined_all
     from headway.context.jobfile import count_job
     from headway.context.report import job_report
     from headway.jobs.lines import Defaults
@@ -143,6 +151,7 @@ def _job(
             defaults=Defaults(fallback, MAX_TOKENS, system),
             model=model,
             max_tokens=max_tokens,
+            ask=ask or refined_all,
             progress=scanning.show,
         )
     found = job_report(config, counted, at_ns=time.time_ns())
@@ -178,18 +187,20 @@ def _ledger(config: Config) -> Path | None:
     return Path(config.ledger) if config.ledger else default_path()
 
 
-def _exactly(config: Config, request: dict[str, Any]) -> Count:
+@contextmanager
+def _counter(config: Config) -> Iterator[Counter]:
+    """One who asks the provider, paced by an engine of its own."""
     from headway.context.exact import Counter
     from headway.runtime import Engine
 
     try:
-        config.headers()
+        config.headers()  # a missing key is said before anything is set up
     except ConfigError as error:
         raise ConfigError(
             str(error), hint="Set ANTHROPIC_API_KEY, or leave --exact out to count offline."
         ) from None
     with Engine(config) as engine, Counter(engine) as counter:
-        return counter.count(request)
+        yield counter
 
 
 def _for_machines(found: Report, name: str, kind: str, why: str, explain: bool) -> dict[str, Any]:
@@ -215,6 +226,7 @@ def _job_for_machines(found: JobReport, name: str) -> dict[str, Any]:
         "input": name,
         "kind": "job",
         "lines": counted.lines,
+        "counted_lines": counted.asked,
         "bad_lines": counted.bad,
         "too_large_lines": counted.too_large,
         "tokens": asdict(counted.count),

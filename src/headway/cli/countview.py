@@ -19,7 +19,7 @@ from headway.context.report import JobReport, ModelSum, Report
 from headway.context.taking import Draw, Fit, beyond
 from headway.core.limit import Limit
 
-_WAYS = {"fit": "estimated by headway", "ctok": "counted by ctok", "provider": "counted by the provider"}
+_WAYS = {"fit": "by estimate", "ctok": "by ctok", "provider": "by the provider"}
 _KINDS = {"text": "text of one message", "messages": "a list of messages", "request": "a request"}
 _STYLES = {"fits": "green", "may fit": "yellow", "does not fit": "bold red", "not known": "yellow"}
 _PERIODS = {1.0: "s", 60.0: "min", 3600.0: "h", 86400.0: "day"}
@@ -54,6 +54,10 @@ def job_picture(found: JobReport, name: str, fallback: str, why: str, width: int
     if fallback in counted.models:
         grid.add_row("model", Text(f"{visible(fallback)} where a line names none ({why})"))
     grid.add_row("tokens", _tokens(counted.count))
+    if 0 < counted.asked < counted.lines:
+        grid.add_row(
+            "", Text(f"{counted.asked:,} lines were counted so, the rest is corrected by them", style="dim")
+        )
     grid.add_row(
         "a line",
         Text(f"{counted.p50:,} half of them, {counted.p90:,} nine in ten, {counted.most:,} the most"),

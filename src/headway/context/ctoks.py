@@ -9,12 +9,12 @@ Source: https://pypi.org/project/ctok/ 1.3.0 (MIT). It reads some 120 to 285 kB 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from headway.context.counting import Count, judged, plain
+from headway.context.counting import Count, facts_of, judged, plain
 from headway.providers.catalog import ModelFacts
 from headway.providers.shares import Scale, Weight, shares
 
@@ -34,6 +34,13 @@ def refined(request: Mapping[str, Any], facts: ModelFacts | None) -> Count | Non
     if not texts or sum(map(len, texts)) > _LONGEST:
         return None
     return recounted(plain(request), facts, import_module("ctok").token_count)
+
+
+def refined_all(requests: Sequence[Mapping[str, Any]]) -> list[Count] | None:
+    """The counts of some requests, if there is one of every one of them."""
+    found = [refined(request, facts_of(str(request.get("model")))) for request in requests]
+    counts = [count for count in found if count is not None]
+    return counts if counts and len(counts) == len(found) else None
 
 
 def recounted(request: Mapping[str, Any], facts: ModelFacts, token_count: Callable[[str, str], int]) -> Count:

@@ -7,7 +7,8 @@
 An *exchange* is a user message with all that follows up to the next one; its *steps* are an assistant message with the
 results of the tools that it used. From the oldest exchange on, its steps can go one by one, the oldest first; the last
 step only together with the user message, so that an answer never follows nothing. Of the newest exchange the user
-message and the last step always stay. What is pinned stays, and with it the user message and last step of its exchange.
+message and the last step always stay. What is pinned stays, and with it the user message and last step of its exchange;
+so do messages of the role system.
 Sources: https://platform.claude.com/docs/en/api/messages and .../agents-and-tools/tool-use/implement-tool-use.
 """
 
@@ -47,6 +48,7 @@ class Turns:
 def turns(messages: Sequence[Message], pinned: Collection[int]) -> Turns:
     """Take a conversation apart that `check` has passed. Raises InputError where it cannot begin, or not with what is
     pinned."""
+    pinned = {*pinned, *(number for number, message in enumerate(messages) if message["role"] == "system")}
     start = next((number for number, message in enumerate(messages) if begins(message)), None)
     if start is None:
         raise InputError("the conversation has no message of the user that is more than results of tools")
@@ -55,13 +57,13 @@ def turns(messages: Sequence[Message], pinned: Collection[int]) -> Turns:
     for exchange in exchanges[:-1]:
         atoms += _atoms(exchange, pinned, is_newest=False)
     atoms += _atoms(exchanges[-1], pinned, is_newest=True)
-    lost = [number for number in range(start) if number in pinned]
-    if lost:
+    orphans = tuple(number for number in range(start) if messages[number]["role"] != "system")
+    if lost := [number for number in orphans if number in pinned]:
         raise InputError(
             f"messages[{lost[0]}] is pinned, but a conversation cannot begin with it",
             hint="Pin a message of the user before it, too.",
         )
-    return Turns(tuple(range(start)), tuple(atoms))
+    return Turns(orphans, tuple(atoms))
 
 
 def begins(message: Message) -> bool:
