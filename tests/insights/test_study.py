@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,14 +19,29 @@ from insights.week import Made, clean, write
 ALL = Window(0, 2**62)
 
 
+@pytest.fixture(scope="session")
+def clean_weeks(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """A ledger of a clean week, by seed, made once."""
+    made: dict[int, Path] = {}
+
+    def of(seed: int) -> Path:
+        if seed not in made:
+            made[seed] = tmp_path_factory.mktemp("week") / "ledger.sqlite3"
+            write(made[seed], clean(seed))
+        return made[seed]
+
+    return of
+
+
 def studied(folder: Path, calls: list[Made], window: Window = ALL) -> tuple[Study, int]:
     path = folder / "ledger.sqlite3"
     spent = write(path, calls)
     return study(path, window), spent
 
 
-@pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    ("seed", "scale"), [*((seed, 1.0) for seed in range(6)), (6, 0.1), (7, 0.1), (8, 4.0)]
+)
 def test_in_a_clean_week_there_is_nothing_to_change(seed: int, scale: float, tmp_path: Path) -> None:
     found, spent = studied(tmp_path, clean(seed, scale))
     assert [finding.found.title for finding in found.findings] == []
@@ -32,19 +49,22 @@ def test_in_a_clean_week_there_is_nothing_to_change(seed: int, scale: float, tmp
     assert found.attempts > 300 * scale
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_in_a_clean_week_without_fingerprints_there_is_nothing_to_change(seed: int, tmp_path: Path) -> None:
     found, _ = studied(tmp_path, [replace(call, fingerprinted=False) for call in clean(seed)])
     assert [finding.found.title for finding in found.findings] == []
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("plant", PLANTS, ids=[plant.name for plant in PLANTS])
 def test_what_is_planted_is_found_with_what_it_costs_and_nothing_else(
-    plant: Plant, seed: int, tmp_path: Path
+    plant: Plant, seed: int, tmp_path: Path, clean_weeks: Callable[[int], Path]
 ) -> None:
     calls = plant.calls(random.Random(f"{plant.name} {seed}"))
-    found, _ = studied(tmp_path, clean(seed) + calls)
+    path = tmp_path / "ledger.sqlite3"
+    shutil.copy(clean_weeks(seed), path)
+    write(path, calls, named="planted")
+    found = study(path, ALL)
     assert [finding.found.rule for finding in found.findings] == [plant.rule]
     finding = found.findings[0]
     assert plant.key in finding.found.where.values()

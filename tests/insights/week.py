@@ -120,12 +120,12 @@ def fingerprint(made: Made, names: list[bytes], ends: list[int]) -> bytes:
     return pack(cuts if len(cuts) <= 32 else cuts[:12] + cuts[-20:])
 
 
-def write(path: Path, calls: Iterable[Made]) -> int:
-    """Put them into a ledger, by time. Returns what all of them cost, nanodollars."""
+def write(path: Path, calls: Iterable[Made], named: str = "") -> int:
+    """Put them into a ledger, by time, their ids beginning with `named`. Returns what all of them cost, nanodollars."""
     SqliteLedger(path).stop()
     prices, cache, total, rows = Prices(), Cache(), 0, []
     for number, made in enumerate(sorted(calls, key=lambda made: made.at_s)):
-        row, cost = _row(number, made, cache, prices)
+        row, cost = _row(f"{named}-{number}", made, cache, prices)
         rows.append(row)
         total += cost
     with closing(sqlite3.connect(path)) as db:
@@ -174,7 +174,7 @@ _COLUMNS = [
 ]
 
 
-def _row(number: int, made: Made, cache: Cache, prices: Prices) -> tuple[tuple[object, ...], int]:
+def _row(number: str, made: Made, cache: Cache, prices: Prices) -> tuple[tuple[object, ...], int]:
     names, ends, so_far = names_of(made.model, made.blocks), [], 0
     for _, _, size in made.blocks:
         so_far += size

@@ -6,6 +6,7 @@ The format is `core.fingerprint`'s: 16 bytes a cut, in the order of the request;
 from __future__ import annotations
 
 _CUT, _NAME = 16, 8
+NO_SHAPE = (-1, 0)
 
 
 def count(mark: bytes) -> int:
@@ -26,8 +27,7 @@ def size(mark: bytes, at: int) -> int:
 
 def fixed(mark: bytes) -> int:
     """How many cuts are of tools and the system prompt, which do not grow from turn to turn."""
-    parts = mark[14::_CUT]
-    return len(parts) - parts.count(2)
+    return len(mark) // _CUT - mark[14::_CUT].count(2)
 
 
 def place_of(mark: bytes, wanted: bytes) -> int | None:

@@ -67,7 +67,7 @@ class UncachedPrefix:
             return
         scale = seen.total / whole
         self._groups[seen.group.number] = seen.group
-        ways = self._ways[(seen.group.number, marks.shape(mark))]
+        ways = self._ways[(seen.group.number, seen.shape)]
         for place, (wanted, seeks) in enumerate(_breakpoints(mark, cuts)):
             self._play(seen, ways, place, wanted, seeks, scale, least)
 

@@ -9,12 +9,13 @@ from headway.errors import InputError
 from headway.insights.batch import BatchWork, PriceStep
 from headway.insights.broken import BrokenPrefix
 from headway.insights.ceilings import CutReplies, ReservedOutput
-from headway.insights.entries import CacheLifetime, UnreadCache
 from headway.insights.failures import AlwaysFailing, PaidFailures
 from headway.insights.history import GrowingHistory
+from headway.insights.lifetime import CacheLifetime
 from headway.insights.model import ModelChoice
 from headway.insights.prefix import UncachedPrefix
 from headway.insights.repeats import RepeatedRequests
+from headway.insights.unread import UnreadCache
 from headway.insights.waits import BindingLimit, IdleQuota
 from headway.insights.walk import Rule
 

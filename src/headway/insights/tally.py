@@ -21,7 +21,7 @@ class Tally:
         self.count = 0
         self.micros = 0
         self.squares = 0.0
-        self.claims: Counter[int] = Counter()
+        self.claims: dict[int, int] = {}
         self._best: list[tuple[int, int]] = []
 
     def add(self, seen: Seen, micros: int) -> None:
@@ -29,7 +29,8 @@ class Tally:
         self.count += 1
         self.micros += micros
         self.squares += float(micros) * micros
-        self.claims[seen.group.number] += micros
+        number = seen.group.number
+        self.claims[number] = self.claims.get(number, 0) + micros
         if len(self._best) < _SHOWN:
             self._best.append((micros, seen.id))
         elif micros > self._best[-1][0]:
@@ -41,7 +42,8 @@ class Tally:
         self.count += other.count
         self.micros += other.micros
         self.squares += other.squares
-        self.claims.update(other.claims)
+        for number, micros in other.claims.items():
+            self.claims[number] = self.claims.get(number, 0) + micros
         self._best = sorted(self._best + other._best, reverse=True)[:_SHOWN]
 
     @property

@@ -18,6 +18,7 @@ MONEY_LEAST_NANOUSD = 10_000_000  # one cent in the window: below it figures are
 
 AN_HOUR_GAINS = 1.1  # times what five minutes save, before the longer life is worth its words
 BREAK_SHARE = 0.3  # of the steps of a stream: a prompt that changes more rarely may change for a reason
+SAME_LENGTH = 0.02  # texts of the same length, where there are no names to compare
 READ_HALF = 0.5  # of what an earlier call had cached: if less is read, the entry was gone
 GROWN_TIMES = 3.0  # from the first call of a conversation to its longest, before it "grows"
 LEAST_TURNS = 10  # calls of a conversation, before its history can dominate

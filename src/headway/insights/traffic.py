@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
+from headway.insights import marks
 from headway.insights.rates import Rate
 from headway.providers.catalog import ModelFacts
 
@@ -96,6 +97,15 @@ class Seen(Struct, gc=False):
     fingerprint: bytes | None
     variant: str
     total: int
+    kept_shape: tuple[int, int] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """What tells one program's requests from another's; the same for all that have no fingerprint."""
+        found = self.kept_shape
+        if found is None:
+            found = self.kept_shape = marks.shape(self.fingerprint) if self.fingerprint else marks.NO_SHAPE
+        return found
 
     @property
     def input_micros(self) -> int:
