@@ -22,8 +22,11 @@ class Provider(Protocol):
     def identify(self, path: str, request: Mapping[str, Any]) -> Identity:
         """Name the pool and the model of a request. An unknown model gets a pool of its own and `known=False`."""
 
-    def estimate(self, request: Mapping[str, Any]) -> Estimate:
-        """Say what the request will take, before it is sent. Never raises on odd input: counts what it can."""
+    def estimate(self, request: Mapping[str, Any], body: bytes = b"") -> Estimate:
+        """Say what the request will take, before it is sent. Never raises on odd input: counts what it can.
+
+        `body`: the same as it came, if that is at hand. A conversation that has grown is known again by it, and costs less.
+        """
 
     def read_limits(self, headers: Mapping[str, str]) -> tuple[Reading, ...]:
         """Read the limits out of response headers (names in lower case). Never raises: scrubbed values give None."""

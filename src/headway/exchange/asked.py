@@ -14,13 +14,14 @@ from headway.runtime import Engine
 _NOTHING = Estimate(0.0, 0)
 
 
-def call_of(path: str, request: dict[str, Any], scope: Scope, engine: Engine) -> Call:
-    """The call that a limited request is. Raises RequestTooLarge if its model can never serve it."""
+def call_of(path: str, request: dict[str, Any], scope: Scope, engine: Engine, body: bytes = b"") -> Call:
+    """The call that a limited request is; `body` is the same as it came. Raises RequestTooLarge if its model can never serve
+    it."""
     identity = engine.provider.identify(path, request)
     is_message = draws_tokens(identity)
     estimate = _NOTHING
     if is_message:
-        estimate = engine.provider.estimate(request)
+        estimate = engine.provider.estimate(request, body)
     config, said = engine.config, engine.config.session
     session = scope.session or _user_of(request)
     caps = scope.caps

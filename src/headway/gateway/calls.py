@@ -55,7 +55,7 @@ class Calls:
     async def run(self, head: Head, key: Key, scope: Scope, body: bytes, send: Send) -> bool:
         """Run one to its end; whether it was not refused here. Raises HeadwayError if it cannot even stand in line."""
         request = parse_object(body)
-        call = self._call(head, key, scope, request or {})
+        call = self._call(head, key, scope, request or {}, body)
         check_call(key, head, call.identity.pool or "", request, body)
         del request  # of those who wait there may be thousands
         standing = self._standings.calls[call.id] = _standing(call, key)
@@ -113,8 +113,8 @@ class Calls:
             await _stream(sending.body, _told(call, sending, standing), standing, send, trailer=trailer)
         return outcome is None or outcome.error is None
 
-    def _call(self, head: Head, key: Key, scope: Scope, request: dict[str, Any]) -> Call:
-        call = call_of(head.path, request, scope, self._engine)
+    def _call(self, head: Head, key: Key, scope: Scope, request: dict[str, Any], body: bytes) -> Call:
+        call = call_of(head.path, request, scope, self._engine, body)
         identity = self._known(call.identity)
         caps, budgets = call.caps, self._budgets
         if (

@@ -11,6 +11,7 @@ from headway.core.call import Estimate, Identity, Problem, Reading, Usage
 from headway.providers.catalog import Catalog
 from headway.providers.faults import classify
 from headway.providers.headers import read_limits
+from headway.providers.past import Past
 from headway.providers.sizing import size
 from headway.providers.usage import read_usage
 
@@ -29,6 +30,7 @@ class Anthropic:
         self.catalog = catalog or Catalog.load()
         self.salt = salt
         self._fingerprints = fingerprints
+        self._past = Past()
 
     def identify(self, path: str, request: Mapping[str, Any]) -> Identity:
         """Messages draw on the pool of their model class; fast mode, counting and batches have pools of their own.
@@ -51,11 +53,18 @@ class Anthropic:
             return Identity("anthropic/batches", model)
         return Identity(None, model, facts is not None or not model)
 
-    def estimate(self, request: Mapping[str, Any]) -> Estimate:
-        """Size a request by a fit on recorded exchanges; see `sizing`."""
+    def estimate(self, request: Mapping[str, Any], body: bytes = b"") -> Estimate:
+        """Size a request by a fit on recorded exchanges; see `sizing`, and `past` for what `body` is good for."""
         model = request.get("model")
         facts = self.catalog.model(model) if isinstance(model, str) else None
-        return size(request, facts, self.salt, fingerprint=self._fingerprints)
+        return size(
+            request,
+            facts,
+            self.salt,
+            fingerprint=self._fingerprints,
+            body=body,
+            past=self._past if body else None,
+        )
 
     def read_limits(self, headers: Mapping[str, str]) -> tuple[Reading, ...]:
         """Requests, input tokens, output tokens; see `headers` for what is left alone."""

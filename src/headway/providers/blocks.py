@@ -20,11 +20,15 @@ _TOOL, _SYSTEM = b"\0T", b"\0S"
 _ROLES = {"user": b'\0M"user"', "assistant": b'\0M"assistant"'}
 
 
-def blocks_of(request: Mapping[str, Any]) -> tuple[list[At], list[bytes]]:
-    """Where each block is, and the bytes that stand for it."""
+def blocks_of(
+    request: Mapping[str, Any], first: int = 0, end: int | None = None
+) -> tuple[list[At], list[bytes]]:
+    """Where each block is, and the bytes that stand for it: of all, or only from message `first` on, or before `end`."""
     places: list[At] = []
     pieces: list[bytes] = []
     tools, system, messages = request.get("tools"), request.get("system"), request.get("messages")
+    if first:
+        tools = system = None
     if tools:
         for index, tool in enumerate(tools if isinstance(tools, list) else [tools]):
             places.append(("tools", index, 0))
@@ -32,7 +36,7 @@ def blocks_of(request: Mapping[str, Any]) -> tuple[list[At], list[bytes]]:
     if system:
         _read(system, _SYSTEM, "system", 0, places, pieces)
     if isinstance(messages, list):
-        for index, message in enumerate(messages):
+        for index, message in enumerate(messages[first:end] if first or end else messages, first):
             if isinstance(message, dict):
                 role = message.get("role")
                 head = _ROLES.get(role) if isinstance(role, str) else None

@@ -3,41 +3,19 @@
 A breakpoint writes an entry. A later request reads the longest entry that its own beginning equals, up to 20 blocks before
 one of its breakpoints: https://platform.claude.com/docs/en/build-with-claude/prompt-caching. So a conversation whose
 breakpoint moves on with each turn reads what the turn before wrote, and names must not depend on where breakpoints are.
-
-The ledger's fingerprints (`core.fingerprint`) are names of the same kind, cut shorter: one pass makes both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from headway.core.fingerprint import kept, packed
-from headway.providers.blocks import At, blocks_of, json_bytes
+from headway.providers.blocks import At, blocks_of
+from headway.providers.chain import Chain, Cut
 from headway.providers.prompt import Prompt, Section
 
-if TYPE_CHECKING:
-    from hashlib import _Hash
-
-_HEX = 32  # of a name: 16 bytes
-_KEY_BLOCK = 64  # bytes that the hash takes in at once; a key of that size costs nothing per request
 _LOOKED_BACK = 20  # messages before the last breakpoint whose ends may be where an entry ends
-
-
-class Cut(NamedTuple):
-    """A place where an entry may end: a keyed hash (hex) of all before it, and how many bytes that was."""
-
-    name: str
-    size: int
-
-
-class Beginnings(NamedTuple):
-    """What one pass finds: the places where entries may end, and the fingerprint (empty unless wanted)."""
-
-    cuts: dict[At, Cut]
-    fingerprint: bytes
+_ORDER = {"tools": 0, "system": 1, "messages": 2}
 
 
 def shared_sections(prompt: Prompt) -> list[Section]:
@@ -54,57 +32,61 @@ def shared_sections(prompt: Prompt) -> list[Section]:
     return prompt.sections[: (inner or closed)[-1]]
 
 
-def beginnings(
-    request: Mapping[str, Any], breakpoints: list[At], key: bytes, *, fingerprint: bool
-) -> Beginnings:
-    """Name the beginnings of a request: up to the last of `breakpoints` the places where an entry may end (those, and the
-    ends of messages shortly before the last), and for the fingerprint the cuts that are kept. Model, tools, system and
-    messages count, in this order."""
-    places, pieces = blocks_of(request)
-    wanted = _ends(places, breakpoints) if breakpoints else set()
-    shown = kept(len(places)) if fingerprint else []
-    model = request.get("model")
-    hashed = (_begun(key, model) if isinstance(model, str) else _begun_by(key, json_bytes(model))).copy()
-    found: dict[At, Cut] = {}
-    prints: list[bytes] = []
-    marked, print_set = set(breakpoints), set(shown)
-    done = size = 0
-    for number in sorted({*shown, *wanted}):
-        data = pieces[number] if number == done else b"".join(pieces[done : number + 1])
-        hashed.update(data)
-        done, size = number + 1, size + len(data)
-        name, at = hashed.digest(), places[number]
-        if number in wanted:
-            found[at] = Cut(name.hex()[:_HEX], size)
-        if number in print_set:
-            part, index, block = at
-            prints.append(packed(name, size, block if part == "system" else index, part, at in marked))
-    return Beginnings(found, b"".join(prints))
+def named(
+    chain: Chain,
+    request: Mapping[str, Any],
+    breakpoints: Sequence[At],
+    *,
+    first: int = 0,
+    keep: int = 0,
+    shown: bool = True,
+) -> Chain | None:
+    """Name the beginnings of a request, from message `first` on. Returns a chain of what is before message `keep`, to be gone
+    on with when the conversation has grown; None if that is 0. `shown`: a fingerprint is wanted."""
+    if not breakpoints and not keep:
+        places, pieces = blocks_of(request, first)
+        chain.take(places, pieces, shown=shown)
+        return None
+    last = breakpoints[-1] if breakpoints else ("", 0, 0)
+    spans = [range(last[1] - _LOOKED_BACK, last[1] + 1)] if last[0] == "messages" else []
+    marked = frozenset(breakpoints)
+    kept = None
+    if keep:
+        spans.append(range(keep - _LOOKED_BACK, keep))
+        places, pieces = blocks_of(request, first, keep)
+        chain.take(places, pieces, marked=marked, ends=_ends(places, marked, spans), shown=shown)
+        kept = chain.copy(at for at in chain.cuts if at in marked or any(at[1] in span for span in spans))
+        first = keep
+    places, pieces = blocks_of(request, first)
+    chain.take(places, pieces, marked=marked, ends=_ends(places, marked, spans), shown=shown)
+    return kept
 
 
-def _ends(places: list[At], breakpoints: list[At]) -> set[int]:
-    """The numbers of the blocks after which an entry may end."""
-    marked, last = set(breakpoints), breakpoints[-1]
+def entries(chain: Chain, breakpoints: Sequence[At]) -> dict[At, Cut]:
+    """The places up to the last of `breakpoints` where an entry may end: those, and the ends of messages shortly before the
+    last one."""
+    marked, last = frozenset(breakpoints), breakpoints[-1]
     first_end = last[1] - _LOOKED_BACK if last[0] == "messages" else 0
-    found = set()
-    for number, at in enumerate(places):
-        part, index, _ = at
-        if at in marked:
-            found.add(number)
-        elif part == "messages" and index >= first_end:
-            following = places[number + 1] if number + 1 < len(places) else None
-            if following is None or following[1] != index:
+    return {
+        at: cut
+        for at, cut in chain.cuts.items()
+        if at in marked or (at[0] == "messages" and at[1] >= first_end and _in_order(at) <= _in_order(last))
+    }
+
+
+def _in_order(at: At) -> tuple[int, int, int]:
+    return _ORDER[at[0]], at[1], at[2]
+
+
+def _ends(places: list[At], marked: frozenset[At], spans: Sequence[range]) -> set[int]:
+    """The numbers of the blocks after which an entry may end: at breakpoints, and at the ends of messages within `spans`."""
+    found = {number for number, at in enumerate(places) if at in marked} if marked else set()
+    for span in spans:
+        number = len(places) - 1
+        while number >= 0 and places[number][0] == "messages" and places[number][1] >= span.start:
+            index = places[number][1]
+            if index in span:
                 found.add(number)
-        if at == last:
-            break
+            while number >= 0 and places[number][1] == index and places[number][0] == "messages":
+                number -= 1
     return found
-
-
-@lru_cache(maxsize=64)
-def _begun(key: bytes, model: str) -> _Hash:
-    """The hash of what every request to a model begins with; to be copied."""
-    return _begun_by(key, json_bytes(model))
-
-
-def _begun_by(key: bytes, model: bytes) -> _Hash:
-    return sha256(key.ljust(_KEY_BLOCK, b"\0") + model)

@@ -19,9 +19,11 @@ from typing import Any
 from headway.core.call import Estimate
 from headway.providers.blocks import At
 from headway.providers.catalog import ModelFacts
+from headway.providers.chain import Chain, Cut
 from headway.providers.characters import Characters, count
 from headway.providers.parsed import whole
-from headway.providers.prefix import Cut, beginnings, shared_sections
+from headway.providers.past import Past, settled
+from headway.providers.prefix import entries, named, shared_sections
 from headway.providers.prompt import Prompt, Section, encoded
 
 
@@ -85,37 +87,43 @@ _UNKNOWN_MIN_CACHEABLE = 4_096  # the most that any model asks for
 
 
 def size(
-    request: Mapping[str, Any], facts: ModelFacts | None, salt: bytes = b"", *, fingerprint: bool = False
+    request: Mapping[str, Any],
+    facts: ModelFacts | None,
+    salt: bytes = b"",
+    *,
+    fingerprint: bool = False,
+    body: bytes = b"",
+    past: Past | None = None,
 ) -> Estimate:
-    """The estimate of a request, with its fingerprint if that is wanted: `salt` keys both. An unknown model is taken as a
-    new one: rather too much than too little."""
+    """The estimate of a request, with its fingerprint if that is wanted: `salt` keys the names in both. `body` is the request
+    as it came, by which `past` knows it again. An unknown model is taken as a new one: rather too much than too little."""
+    known = past.find(body, request) if past is not None else None
+    keep = settled(request, body, known) if past is not None else 0
     new = facts is None or facts.tokenizer != "3"
     family = _NEW if new else _OLD
-    prompt = Prompt(request, fine=new)
+    first = known.messages if known else 0
+    prompt = Prompt(request, fine=new, known=known.sections if known else (), first=first, keep=keep)
     server = _server_tokens(request)
-    hidden = _hidden_tokens(request, facts, family)
     parts = [_measure(section, family) for section in prompt.sections]
     tokens = [part[0] for part in parts]
-    tokens[0] += hidden
+    tokens[0] += _hidden_tokens(request, facts, family)
     total = server + sum(tokens)
     doubt = math.hypot(family.error * total, _SERVER_ERROR * server, *[part[1] for part in parts])
     most, error = whole(request.get("max_tokens")), min(1.0, doubt / total)
-    if not prompt.is_cut:
-        if not fingerprint:
-            return Estimate(total, most, error=error)
-        return Estimate(
-            total, most, error=error, fingerprint=beginnings(request, [], salt, fingerprint=True).fingerprint
-        )
-    closed = [number for number, section in enumerate(prompt.sections) if section.closed]
-    least = facts.min_cacheable_tokens if facts else _UNKNOWN_MIN_CACHEABLE
-    may_cache = sum(tokens[: closed[-1] + 1]) >= least
-    if not may_cache and not fingerprint:
+    if not (fingerprint or keep or known or prompt.is_cut):
         return Estimate(total, most, error=error)
-    named = beginnings(
-        request, [prompt.sections[number].at for number in closed], salt, fingerprint=fingerprint
-    )
-    cached = _cached(prompt, closed, named.cuts, tokens, least) if may_cache else {}
-    return Estimate(total, most, error=error, fingerprint=named.fingerprint, **cached)
+    closed = [number for number, section in enumerate(prompt.sections) if section.closed]
+    breakpoints = [prompt.sections[number].at for number in closed]
+    chain = known.chain.copy(known.chain.cuts) if known else Chain(salt, request.get("model"))
+    kept = named(chain, request, breakpoints, first=first, keep=keep, shown=fingerprint)
+    if kept is not None and past is not None:
+        past.keep(body, request["messages"], keep, prompt.kept, kept, known)
+    print_ = chain.fingerprint() if fingerprint else b""
+    least = facts.min_cacheable_tokens if facts else _UNKNOWN_MIN_CACHEABLE
+    if not closed or sum(tokens[: closed[-1] + 1]) < least:
+        return Estimate(total, most, error=error, fingerprint=print_)
+    cached = _cached(prompt, closed, entries(chain, breakpoints), tokens, least)
+    return Estimate(total, most, error=error, fingerprint=print_, **cached)
 
 
 def _cached(

@@ -54,7 +54,7 @@ class AsyncTransport(Door, httpx2.AsyncBaseTransport):
             if asked.identity.pool is None:
                 return await self._pass(asked, engine)
             body = await asked.request.aread()  # of what is sent, which may be a copy
-            call = call_of(asked.path, parse_object(body) or {}, asked.scope, engine)
+            call = call_of(asked.path, parse_object(body) or {}, asked.scope, engine, body)
         except HeadwayError as error:
             raise for_sdk(error) from None
         self.stop_if_given_up(asked, body)

@@ -54,7 +54,7 @@ class Transport(Door, httpx2.BaseTransport):
             if asked.identity.pool is None:
                 return self._pass(asked, engine)
             body = asked.request.read()  # of what is sent, which may be a copy
-            call = call_of(asked.path, parse_object(body) or {}, asked.scope, engine)
+            call = call_of(asked.path, parse_object(body) or {}, asked.scope, engine, body)
         except HeadwayError as error:
             raise for_sdk(error) from None
         self.stop_if_given_up(asked, body)
