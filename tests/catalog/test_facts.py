@@ -35,6 +35,8 @@ def test_the_tiers_of_2025_have_their_caps_and_queues_and_are_past() -> None:
     assert [each.spend_cap_usd for each in terms] == [100, 500, 1_000, 5_000]
     assert [each.credit_usd for each in terms] == [5, 40, 200, 400]
     assert [each.batch_queue for each in terms] == [100_000, 200_000, 300_000, 500_000]
+    assert [each.batch_requests for each in terms] == [50, 1_000, 2_000, 4_000]
+    assert [each.count_requests for each in terms] == [100, 2_000, 4_000, 8_000]
     assert all(each.ended and each.fact.past for each in terms)
     assert "200,000" in terms[3].note
 
@@ -43,6 +45,7 @@ def test_the_tiers_of_today_have_theirs_and_age() -> None:
     terms = [tier_terms()[name] for name in ("start", "build", "scale")]
     assert [each.spend_cap_usd for each in terms] == [500, 1_000, 200_000]
     assert [each.batch_queue for each in terms] == [200_000, 300_000, 500_000]
+    assert [each.batch_requests for each in terms] == [1_000, 2_000, 4_000]
     assert not any(each.ended or each.fact.past for each in terms)
     assert set(tier_terms()) == set(Catalog.load().tiers)
 

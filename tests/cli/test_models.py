@@ -129,6 +129,15 @@ def test_machines_get_exact_integers_and_null_for_what_is_not_known() -> None:
     assert mythos["limits"] is mythos["measured"] is None
 
 
+def test_machines_get_what_a_full_request_takes_and_what_tiers_say_besides() -> None:
+    full = as_json("claude-opus-4")["full"]
+    assert (full["prompt_tokens"], full["prompt_nanousd"]) == (200_000, 3 * 10**9)
+    assert (full["reply_tokens"], full["reply_nanousd"]) == (32_000, 2_400_000_000)
+    assert full["prompt_minutes"]["tier-2"] == pytest.approx(200 / 450)
+    tiers = as_json()["tiers"]
+    assert (tiers["tier-1"]["spend_cap_usd"], tiers["tier-1"]["batch_queue"]) == (100, 100_000)
+
+
 def test_a_spreadsheet_has_every_model_and_numbers() -> None:
     rows = list(csv.DictReader(io.StringIO(run("--csv").stdout)))
     opus = next(row for row in rows if row["model"] == "claude-opus-4-0")
@@ -164,7 +173,8 @@ def test_one_model_is_explained_with_its_sources(width: int, monkeypatch: pytest
         "A prompt that fills the window (200,000 tokens): $3.00, $3.75 written to the cache",
         "The longest reply (32,000 tokens): $2.40.",
         "tier-1 50 30k 8k 6m 40s 4m",
-        "tier-2 1k 450k 90k 44% 36%",
+        "tier-2 1k 450k 90k 44% 36% $500",
+        "tier-2 1k 200k 2k",
         "reads from the cache are free of it",
         "No calls of this model are in the ledger.",
     ):

@@ -32,12 +32,17 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a tier says beside its limits. None: not known. `ended`: since when it is no longer given (a month, or empty)."""
+    """What a tier says beside the limits of models. None: not known. Requests are a minute, all models together.
+
+    `batch_queue` is how many batch requests may wait. `ended`: since when it is no longer given (a month, or empty).
+    """
 
     tier: str
     spend_cap_usd: int | None
     credit_usd: int | None
+    batch_requests: int | None
     batch_queue: int | None
+    count_requests: int | None
     ended: str
     note: str
     fact: Fact
@@ -73,7 +78,9 @@ def tier_terms() -> dict[str, Terms]:
             name,
             entry.get("spend_cap_usd"),
             entry.get("credit_usd"),
+            entry["pools"].get("anthropic/batches", (None,))[0],
             entry.get("batch_queue"),
+            entry["pools"].get("anthropic/count_tokens", (None,))[0],
             ended,
             entry.get("note", ""),
             fact,

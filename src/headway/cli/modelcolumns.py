@@ -14,7 +14,7 @@ from rich.text import Text
 from headway.catalog.limits import KnownLimits
 from headway.catalog.matrix import Row
 from headway.cli.display import visible
-from headway.cli.usage import dollars
+from headway.cli.figures import dollars
 from headway.core.call import Unit
 from headway.providers.catalog import TierLimits
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -19,8 +20,8 @@ from headway.charts.figure import Figure, Lines, Series
 from headway.charts.measure import written
 from headway.charts.terminal import draw
 from headway.cli.display import visible
+from headway.cli.figures import dollars
 from headway.cli.modelcolumns import UNKNOWN, price, seconds, share, size
-from headway.cli.usage import dollars
 from headway.core.call import Unit
 
 _CLASSES = (
@@ -41,6 +42,20 @@ _TOKENIZERS = {
 def cost_of(tokens: int, nanodollars: int | None) -> int | None:
     """Nanodollars of so many tokens at so many nanodollars a million. None: no price."""
     return None if nanodollars is None else (tokens * nanodollars + 500_000) // 1_000_000
+
+
+def full(row: Row) -> dict[str, Any]:
+    """A prompt that fills the window and the longest reply: tokens, nanodollars, and minutes of each tier that they take."""
+    step = row.prices[-1] if row.prices else None
+    prompt, reply = row.context_tokens, row.max_output_tokens
+    return {
+        "prompt_tokens": prompt,
+        "prompt_nanousd": cost_of(prompt, step.input) if step and prompt else None,
+        "prompt_minutes": {name: _part(prompt, tier.input_tokens) for name, tier in row.tiers.items()},
+        "reply_tokens": reply,
+        "reply_nanousd": cost_of(reply, step.output) if step and reply else None,
+        "reply_minutes": {name: _part(reply, tier.output_tokens) for name, tier in row.tiers.items()},
+    }
 
 
 def sources_of(row: Row, today: str) -> tuple[Fact, ...]:
@@ -66,6 +81,8 @@ def page(
     if row.tiers or own:
         parts += [_title("Limits a minute"), _limits(row, own)]
     parts += [Text(line) for line in _counting(row)]
+    if row.tiers:
+        parts += [_title("Limits a minute, all models together"), _for_all(row)]
     parts += _measured(row, days, width)
     parts += _over_time(days, min(width, 100), colour)
     parts += [_title("Sources"), _sources(sources, today)]
@@ -212,17 +229,29 @@ def _plain(*columns: tuple[str, bool]) -> Table:
 def _limits(row: Row, own: KnownLimits | None) -> Table:
     """Each tier, and how long a full window and the longest reply take of it."""
     table = _plain(("tier", False), ("requests", True), ("input", True), ("output", True))
-    for name in ("full window", "full reply", "batches waiting", "spend cap"):
+    for name in ("full window", "full reply", "spend cap"):
         table.add_column(name, justify="right")
     if own is not None and own.source not in row.tiers:
         amounts = [own.amount(unit) for unit in (Unit.REQUESTS, Unit.INPUT_TOKENS, Unit.OUTPUT_TOKENS)]
-        table.add_row(*_limit_cells(row, "yours", *amounts), size(own.queue), UNKNOWN, style="bold")
+        table.add_row(*_limit_cells(row, "yours", *amounts), UNKNOWN, style="bold")
     for name, limits in row.tiers.items():
         terms = tier_terms()[name]
         amounts = [limits.requests, limits.input_tokens, limits.output_tokens]
         cap = UNKNOWN if terms.spend_cap_usd is None else f"${terms.spend_cap_usd:,}"
         style = "bold" if own is not None and own.source == name else "dim" if terms.ended else ""
-        table.add_row(*_limit_cells(row, name, *amounts), size(terms.batch_queue), cap, style=style)
+        table.add_row(*_limit_cells(row, name, *amounts), cap, style=style)
+    return table
+
+
+def _for_all(row: Row) -> Table:
+    """What a tier limits for all models together."""
+    table = _plain(
+        ("tier", False), ("batch requests", True), ("batch requests waiting", True), ("token counts", True)
+    )
+    for name in row.tiers:
+        terms = tier_terms()[name]
+        cells = (size(terms.batch_requests), size(terms.batch_queue), size(terms.count_requests))
+        table.add_row(name, *cells, style="dim" if terms.ended else "")
     return table
 
 
@@ -241,10 +270,14 @@ def _limit_cells(
 
 def _takes(tokens: int | None, a_minute: float | None) -> str:
     """Which part of a minute, or how many minutes, so many tokens take of a limit."""
-    if not tokens or not a_minute:
+    part = _part(tokens, a_minute)
+    if part is None:
         return UNKNOWN
-    part = tokens / a_minute
     return f"{part:.0%}" if part < 1 else written(part * 60, "seconds")
+
+
+def _part(tokens: int | None, a_minute: float | None) -> float | None:
+    return tokens / a_minute if tokens and a_minute else None
 
 
 def _counting(row: Row) -> Iterator[str]:
@@ -256,6 +289,7 @@ def _counting(row: Row) -> Iterator[str]:
         yield "Full window, full reply: which share of a minute, or how long, one of them takes of a limit."
     if any(tier_terms()[name].ended for name in row.tiers):
         yield "tier-1 to tier-4 were given until about June 2026."
+    yield from (f"{name}: {note}" for name in row.tiers if (note := tier_terms()[name].note))
     if row.status == "retired" and row.tiers:
         yield "It is retired: what its pool has now is for the models that are left in it."
     free = (

@@ -32,7 +32,7 @@ STALE_DAYS = 90
 _FRESH_NS = 3600 * 10**9  # for so long the organisation's limits are not asked for again
 
 _Model = Annotated[
-    str | None, typer.Argument(metavar="[MODEL]", help="Explain this one. With --stale: days, default 90.")
+    str | None, typer.Argument(metavar="MODEL", help="Explain this one. With --stale: days, default 90.")
 ]
 _Provider = Annotated[str | None, typer.Option(help="Of this provider: openai, google, groq, mistral, …")]
 _Tier = Annotated[str | None, typer.Option(help="Show the limits of this tier, e.g. tier-2, build.")]
@@ -210,13 +210,14 @@ def _with_limits(known: Mapping[str, KnownLimits], row: Row) -> Shown:
 def _explain(view: _View, row: Row, as_json: bool) -> None:
     from headway.catalog.matrix import CLAUDE, name_of
     from headway.catalog.measured import by_day
-    from headway.cli.modelpage import page, sources_of
+    from headway.cli.modelpage import full, page, sources_of
 
     own = view.limits().get(row.pool) if row.pool else None
     days = by_day(view.path, name_of, row.model, view.now_ns) if view.path and row.provider == CLAUDE else {}
     row = replace(row, measured=days.pop("all", None))
     if as_json:
         shown = _for_machines(row, own) | {
+            "full": full(row),
             "days": [asdict(each) for each in days.values()],
             "sources": [asdict(fact) for fact in sources_of(row, view.today)],
         }
@@ -230,11 +231,13 @@ def _explain(view: _View, row: Row, as_json: bool) -> None:
 
 
 def _show_all(view: _View, shown: list[Shown], as_json: bool, as_csv: bool, as_markdown: bool) -> None:
+    from headway.catalog.facts import tier_terms
     from headway.cli import modelcolumns
 
     if as_json:
         rows = [_for_machines(each.row, each.limits) for each in shown]
-        typer.echo(json.dumps({"at": view.today, "tier": view.config.tier, "models": rows}))
+        tiers = {name: asdict(terms) for name, terms in tier_terms().items()}
+        typer.echo(json.dumps({"at": view.today, "tier": view.config.tier, "tiers": tiers, "models": rows}))
     elif as_csv:
         typer.echo(modelcolumns.as_csv(shown), nl=False)
     elif as_markdown:
