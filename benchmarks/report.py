@@ -38,7 +38,7 @@ START_S = 1_792_281_600  # 2026-10-18 00:00 UTC
 DAYS = 30
 _MAKE = """
     WITH RECURSIVE n(i) AS (SELECT :low UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :high),
-    r AS (SELECT i, i - (i % 50 = 7) AS first, i % 50 = 7 AS again,
+    r AS MATERIALIZED (SELECT i, i - (i % 50 = 7) AS first, i % 50 = 7 AS again,
         abs(random()) % 1000 AS a, abs(random()) % 1000 AS b, i / 60 % 997 AS s FROM n)
     INSERT INTO attempts (attempt_id, call_id, number, at_ns, provider, pool, model_asked, model_served, tenant, class,
         session, job, label, outcome, status, error_type, request_id, stream, queued_ms, first_token_ms, total_ms,

@@ -31,6 +31,8 @@ CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
 COMMANDS = (
     *("run", "usage", "count", "models", "emulate", "config check", "config init"),
     *("keys add", "keys list", "keys rotate", "keys revoke"),
+    *("usage session", "usage budgets", "usage waits", "usage estimates"),
+    *("ledger info", "ledger prune", "ledger vacuum"),
     *("serve", "exec", "top", "doctor", "reconcile"),
 )
 OF_ALL = {"--help", "-h", "--version", "--install-completion", "--show-completion"}

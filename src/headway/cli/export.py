@@ -18,7 +18,7 @@ from headway.ledger.ranking import Running
 from headway.ledger.report import Report
 
 Columns = Sequence[tuple[str, str]]  # name, and what it holds: "text", "int" or "float"
-_FLOATS = ("estimate_error", "queued_p50_ms", "queued_max_ms", "queued_total_ms")
+_FLOATS = ("estimate_error", "queued_p50_ms", "queued_max_ms")
 
 
 def shown_json(ledger: str, report: Report, sofar: Sequence[Running] | None) -> str:
@@ -117,14 +117,24 @@ def _write_parquet(
 
 @contextmanager
 def _replaced(output: Path, mode: str) -> Iterator[IO[Any]]:
-    """A file beside it, which takes its place when all is written; gone if anything fails."""
-    beside = output.with_name(f"{output.name}.{os.getpid()}.new")
+    """A file beside it, for its owner alone, which takes its place when all is written; gone if anything fails.
+
+    What is no file (a device, a pipe) is written as it is, and what a link points to is replaced, not the link.
+    """
+    text = None if "b" in mode else "utf-8"
+    newline = None if text is None else ""
     try:
-        try:
-            text = None if "b" in mode else "utf-8"
-            with open(beside, mode, encoding=text, newline=None if text is None else "") as file:
+        target = output.resolve()
+        if target.exists() and not target.is_file():
+            with open(target, mode, encoding=text, newline=newline) as file:
                 yield file
-            os.replace(beside, output)
+            return
+        beside = target.with_name(f"{target.name}.{os.getpid()}.new")
+        try:
+            made = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with open(made, mode, encoding=text, newline=newline) as file:
+                yield file
+            os.replace(beside, target)
         except BaseException:
             with suppress(OSError):
                 beside.unlink()

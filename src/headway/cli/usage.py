@@ -10,10 +10,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from headway.cli.budgets import budgets
+from headway.cli.estimates import estimates
 from headway.cli.figures import dollars as dollars  # others draw money and counts in the same way
 from headway.cli.figures import humane as humane
 from headway.cli.progress import Progress
+from headway.cli.session import session
 from headway.cli.usageview import picture
+from headway.cli.waits import waits
 from headway.cli.window import Json, LedgerFile, Only, Since, Until, Window, window
 from headway.cli.window import moment_ns as since_ns
 from headway.errors import InputError
@@ -21,7 +25,15 @@ from headway.ledger.ranking import by_time, ranked, running
 from headway.ledger.report import Report
 from headway.ledger.report import usage as read_usage
 
-__all__ = ["dollars", "humane", "picture", "since_ns", "usage"]
+__all__ = ["dollars", "humane", "picture", "reports", "since_ns", "usage"]
+
+reports = typer.Typer(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+)
+for each in (budgets, session, waits, estimates):
+    reports.command(each.__name__)(each)
 
 
 class Format(StrEnum):
@@ -42,6 +54,7 @@ class Sort(StrEnum):
     WAITING = "waiting"
 
 
+@reports.callback()
 def usage(
     context: typer.Context,
     by: Annotated[

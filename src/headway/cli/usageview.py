@@ -49,11 +49,10 @@ def _listed(report: Report, width: int, sofar: Sequence[Running] | None) -> Grou
             row += [humane(each.tokens), dollars(each.cost_nanousd)]
         cells[-1] += ["", ""]
     table = _table()
-    needed = sum(max(map(len, column)) + _GAP for column in zip(headings, *cells, strict=True))
     second = max((len(line.second) for line in lines), default=0) + _GAP if len(keys) == 2 else 0
     second = min(second, 28)
-    room = max(width - needed - second, 10)
-    table.add_column(keys[0], footer="total", overflow="ellipsis", no_wrap=True, max_width=room)
+    first_width = max(room(width, headings, cells) - second, 10)
+    table.add_column(keys[0], footer="total", overflow="ellipsis", no_wrap=True, max_width=first_width)
     if second:
         table.add_column(keys[1], overflow="ellipsis", no_wrap=True, max_width=max(second - _GAP, 6))
     for name, footer in zip(headings, cells[-1], strict=True):
@@ -87,7 +86,7 @@ def _beside(report: Report, width: int) -> Group:
         ("cost", _cost(report.total)),
     ):
         table.add_column(name, footer=footer, justify="right", no_wrap=True, footer_style="bold")
-    table.add_column(f"cost by {keys[1]}", no_wrap=True, style="cyan", max_width=max(len(bars), 6))
+    table.add_column("trend", no_wrap=True, style="cyan")
     is_all = sum(line.attempts for line in report.lines) == report.total.attempts
     for when in last:
         cost = dollars(sum(of[when].cost_nanousd for of in groups.values() if when in of)) if is_all else ""
@@ -190,6 +189,11 @@ def _notes(report: Report, shown: int) -> list[str]:
     if total.queued_p50_ms:
         notes.append("Wait is the median time in line." + " Times are UTC." * has_times)
     return notes
+
+
+def room(width: int, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """How wide the first column may be, so that no number beside it is cut."""
+    return max(width - sum(max(map(len, column)) + _GAP for column in zip(headings, *rows, strict=True)), 10)
 
 
 def named(text: str) -> str:
