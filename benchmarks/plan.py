@@ -119,9 +119,9 @@ def limits(row: Row) -> str:
 
 def headway(folder: Path, *arguments: str) -> dict[str, Any]:
     command = [str(Path(sys.executable).with_name("headway")), *arguments, "--json"]
-    environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ} | {
-        "HOME": str(folder)
-    }
+    environment = {
+        name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ
+    } | {"HOME": str(folder)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):
         raise SystemExit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr}")

@@ -1,37 +1,30 @@
-"""`headway plan`: how long a job takes and what it costs, before anything is sent."""
+"""`headway plan`: how long a job takes and what it costs, before anything is sent; or what past traffic would have done."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.status import Status
 
-from headway.cli.files import is_text, open_job
 from headway.cli.usage import since_ns
 from headway.config import Config, load
-from headway.errors import JobFileError
+from headway.errors import InputError
 
 if TYPE_CHECKING:
-    from headway.planner.beginnings import Shared
-    from headway.planner.plan import Plan
-    from headway.planner.stage import Staged
-    from headway.planner.whatif import Material, WhatIf
-
-SHOWN_AFTER_S = 1.0
+    from headway.cli.planjob import Beliefs, Ready, Say
 
 
 def plan(
-    job: Annotated[str, typer.Argument(metavar="JOB.jsonl", help="The job file; - reads standard input.")],
+    job: Annotated[
+        str | None, typer.Argument(metavar="[JOB.jsonl]", help="The job file; - reads standard input.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Model for lines that name none.")] = None,
     max_tokens: Annotated[
         int | None, typer.Option(help="Output maximum for lines that give none.", min=0)
@@ -49,6 +42,12 @@ def plan(
     burst: Annotated[
         str | None, typer.Option(help="What full buckets hold: 5s of refill, or requests=100,…")
     ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help="At most so many calls in flight. Default: as the limits allow.", min=1)
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="Lines come at this rate instead of all at once, e.g. 2/min, 10/s.")
+    ] = None,
     output_tokens: Annotated[
         str | None,
         typer.Option(
@@ -56,11 +55,24 @@ def plan(
             "Default: learnt from the ledger, else assumed."
         ),
     ] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(help="At most so many calls in flight. Default: as the limits allow.", min=1)
+    speed: Annotated[
+        float | None, typer.Option(help="Output tokens a second. Default: learnt, else assumed.", min=0.1)
+    ] = None,
+    first_token: Annotated[
+        str | None, typer.Option(help="Time to the first token, e.g. 600ms. Default: learnt, else assumed.")
+    ] = None,
+    from_ledger: Annotated[
+        str | None,
+        typer.Option(help="Replay the ledger's traffic since then instead of a job: 7d, 24h, a date, all."),
+    ] = None,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --from-ledger: a change to replay it with, e.g. tier=build; may be repeated."
+        ),
     ] = None,
     since: Annotated[
-        str, typer.Option(help="How far back the ledger is asked: 30d, 24h, a date, or all.")
+        str, typer.Option(help="How far back the ledger is asked for replies: 30d, 24h, a date, or all.")
     ] = "30d",
     ledger: Annotated[
         str | None, typer.Option(help="The ledger's file, or none. Default: the platform's data folder.")
@@ -68,21 +80,29 @@ def plan(
     any_model: Annotated[
         bool, typer.Option("--any-model", help="Plan for models that the catalog does not know.")
     ] = False,
+    html: Annotated[
+        Path | None, typer.Option(help='Write a page to keep, too. Needs pip install "headway[charts]".')
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="For machines: exact integers, nanodollars.")
     ] = False,
 ) -> None:
     """Say how long a job takes, what it costs, which limit binds, and what would change that. Nothing is sent.
 
-    The answer comes from the engine of `headway run` itself, in virtual time.
+    The answer comes from the engine of `headway run` itself, in virtual time. With --from-ledger it is about the
+    traffic that there was: who would have waited how long if something were other.
 
     Examples:
 
         headway plan prompts.jsonl --tier tier-2
 
-        headway plan prompts.jsonl --limits requests=50/min,output_tokens=8k/min --output-tokens 300
+        headway plan prompts.jsonl --limits output_tokens=8k/min --output-tokens 300
+
+        headway plan prompts.jsonl --at 2/min      whether the quota suffices, if they come one by one
 
         headway plan prompts.jsonl --json | jq .seconds.p90
+
+        headway plan --from-ledger 7d --what-if tier=build --what-if "load=2x"
     """
     arguments: dict[str, Any] = {
         "limits": limits,
@@ -93,146 +113,90 @@ def plan(
         "any_model": any_model or None,
     }
     config = load(os.environ, flags=True, **arguments)
-    with ExitStack() as stack:
-        console = Console(stderr=True, highlight=False)
-        say = stack.enter_context(_telling(console))
-        staged, bad, material = _staged(
-            stack, job, config, (model, max_tokens, system), output_tokens, since, say
+    if (job is None) == (from_ledger is None):
+        raise InputError(
+            "give a job file, or --from-ledger, and not both",
+            hint="headway plan JOB.jsonl, or headway plan --from-ledger 7d.",
         )
-        from headway.ledger.price import Prices
-        from headway.planner.plan import plan as make
-        from headway.planner.whatif import what_ifs
+    from headway.cli.planjob import telling
 
-        prices = Prices()
-        made = make(staged.scene, staged.doubt, prices, say)
-        changes = list(what_ifs(staged.scene, made, material, prices, say))
-    if as_json:
-        typer.echo(json.dumps(as_values(made, staged, bad, changes)))
-    else:
-        from headway.cli.planview import picture
+    with ExitStack() as stack:
+        say = stack.enter_context(telling(Console(stderr=True, highlight=False)))
+        if job is None:
+            _replay(from_ledger or "", what_if or [], config, say, as_json=as_json, html=html)
+            return
+        if what_if:
+            raise InputError(
+                "--what-if goes with --from-ledger", hint="A plan of a job has its own what-ifs."
+            )
+        beliefs = _beliefs(output_tokens, speed, first_token, since)
+        ready = _prepare(stack, job, config, (model, max_tokens, system), beliefs, say)
+        _show(ready, at, say, as_json=as_json, html=html)
 
-        out = Console(highlight=False)
-        out.print(picture(made, staged, bad, changes, datetime.now().astimezone()))
+
+def _replay(
+    since: str, what_ifs: list[str], config: Config, say: Say, *, as_json: bool, html: Path | None
+) -> None:
+    from headway.cli.replaying import replay_ledger
+
+    replay_ledger(since, what_ifs, config, say, as_json=as_json, html=html)
 
 
-def _staged(
+def _beliefs(output_tokens: str | None, speed: float | None, first_token: str | None, since: str) -> Beliefs:
+    from headway.cli.planjob import Beliefs
+    from headway.core.limit import parse_duration
+    from headway.planner.replies import stated
+    from headway.planner.world import Tempo
+
+    usual, tempo = Tempo(), None
+    if speed is not None or first_token is not None:
+        first_s = parse_duration(first_token, of="--first-token") if first_token else usual.first_s
+        tempo = Tempo(first_s, usual.first_sigma, speed or usual.speed, usual.speed_sigma)
+    replies = stated(output_tokens) if output_tokens else None
+    return Beliefs(replies, tempo, since_ns(since, time.time_ns()))
+
+
+def _prepare(
     stack: ExitStack,
     job: str,
     config: Config,
     defaults: tuple[str | None, int | None, str | None],
-    output_tokens: str | None,
-    since: str,
-    say: Any,
-) -> tuple[Staged, list[str], Material]:
-    """Scan the job and look at the ledger. Raises JobFileError if nothing of it can be run."""
-    from headway.assemble import build
-    from headway.jobs.check import bad_report, checker
-    from headway.jobs.index import scan
+    beliefs: Beliefs,
+    say: Say,
+) -> Ready:
+    from headway.cli.planjob import prepare
     from headway.jobs.lines import Defaults
-    from headway.jobs.record import Options
-    from headway.planner.reading import Glance, first_text
-    from headway.planner.replies import stated
-    from headway.planner.shape import shape_of
-    from headway.planner.sizes import Sizes
-    from headway.planner.stage import stage
-    from headway.planner.whatif import Material
 
-    replies = stated(output_tokens) if output_tokens else None
-    now_ns = time.time_ns()
-    back_to = since_ns(since, now_ns)
-    source = stack.enter_context(open_job(job))
-    name = "standard input" if job == "-" else job
-    options = Options(source, name, None, Defaults(*defaults), is_text(job, source))
-    parts = build(config, time.time_ns)
-    full = checker(parts, options)
-    glance = Glance(parts.provider, full, options.defaults, is_text=options.is_text)
-    size = max(os.fstat(source.fileno()).st_size, 1)
-    index = scan(source, glance, lambda read: say(f"reading, {read / size:.0%}"))
-    report = bad_report(index, name).replace("; nothing was sent", "") if index.bad_count else ""
-    if not index.good_count:
-        raise JobFileError(report or f"{name} has no lines", hint="There is nothing to plan.")
-    say("sizing a sample of the lines")
-    shape = shape_of(index, full)
-    staged = stage(
-        shape,
-        Sizes(index, full),
-        config,
-        _job_name(job),
-        replies=replies,
-        ledger=_ledger_of(config),
-        since_ns=back_to,
-        at_ns=now_ns,
-    )
-
-    def beginnings(least: int) -> Sequence[Shared]:
-        def text_of(number: int) -> str:
-            messages = full(index.read(number), number + 1).line.request["messages"]
-            return first_text(messages[0]["content"])
-
-        return glance.beginnings.shared(least, text_of)
-
-    return staged, report.split("\n") if report else [], Material(parts.provider, full, beginnings)
+    return prepare(stack, job, config, Defaults(*defaults), beliefs, say)
 
 
-def _job_name(job: str) -> str:
-    """The name under which `headway run` would record it."""
-    return "job" if job == "-" else Path(job).stem
+def _show(ready: Ready, at: str | None, say: Say, *, as_json: bool, html: Path | None) -> None:
+    from headway.cli.planview import Shown, as_values, picture
+    from headway.core.limit import parse_amount
+    from headway.ledger.price import Prices
+    from headway.planner.arrivals import arrivals_of
+    from headway.planner.plan import plan as make
+    from headway.planner.whatif import what_ifs
 
+    arrivals = None
+    if at is not None:
+        amount, period_s = parse_amount(at, of="--at")
+        say("lines that come one by one")
+        arrivals = arrivals_of(ready.staged.scene, amount / period_s)
+    prices, scene = Prices(), ready.staged.scene
+    made = make(scene, ready.staged.doubt, prices, say)
+    changes = [] if arrivals else list(what_ifs(scene, made, ready.material, prices, say))
+    shown = Shown(made, ready.staged, ready.bad, tuple(changes), arrivals, datetime.now().astimezone())
+    if html is not None:
+        from headway.charts.page import save
+        from headway.cli.planpage import page
 
-def _ledger_of(config: Config) -> Path | None:
-    from headway.ledger.sqlite import default_path
-
-    if config.ledger == "none":
-        return None
-    return Path(config.ledger) if config.ledger else default_path()
-
-
-@contextmanager
-def _telling(console: Console) -> Iterator[Callable[[str], None]]:
-    """Say on a terminal what is being done, once it takes longer than a second."""
-    began = time.monotonic()
-    if not console.is_terminal:
-        yield lambda _what: None
+        save(html, page(shown))
+    if as_json:
+        typer.echo(json.dumps(as_values(shown)))
         return
-    with Status("planning", console=console) as status:
-        status.stop()
-        shown = False
-
-        def say(what: str) -> None:
-            nonlocal shown
-            if not shown and time.monotonic() - began > SHOWN_AFTER_S:
-                status.start()
-                shown = True
-            if shown:
-                status.update(what)
-
-        yield say
-
-
-def as_values(made: Plan, staged: Staged, bad: list[str], changes: Sequence[WhatIf]) -> dict[str, Any]:
-    """The plan for machines: seconds, whole tokens, whole nanodollars, shares from 0 to 1."""
-    course = made.course
-    cost = made.nanousd
-    return {
-        "lines": made.lines,
-        "bad_lines": bad,
-        "models": list(staged.scene.shape.models),
-        "input_tokens": round(made.input_tokens),
-        "output_tokens": {key: round(value) for key, value in asdict(made.output_tokens).items()},
-        "seconds": {key: round(value, 3) for key, value in asdict(made.seconds).items()},
-        "cost_nanousd": None if cost is None else dict(zip(("p10", "p50", "p90"), cost, strict=True)),
-        "unpriced_models": list(made.unpriced),
-        "waits": {name: round(share, 4) for name, share in course.waited.items()},
-        "in_flight": {"p50": course.in_flight[0], "most": course.in_flight[1]},
-        "rate_limited": round(course.refused, 1),
-        "memory_bytes": made.memory,
-        "simulated_lines": course.simulated,
-        "limits": [
-            {"pool": pool, "unit": limit.unit.value, "amount": limit.amount, "period_s": limit.period_s}
-            for pool, known in staged.known.items()
-            for limit in known.limits
-        ],
-        "what_ifs": [asdict(change) for change in changes],
-        "known": list(staged.facts),
-        "assumed": list(staged.guesses),
-    }
+    console = Console(highlight=False)
+    colour = console.color_system is not None and not console.no_color
+    console.print(picture(shown, console.width, colour=colour))
+    if html is not None:
+        typer.echo(f"page: {html}")

@@ -40,7 +40,7 @@ class Doubt:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a job comes to. Seconds, whole nanodollars (None: no price is known), tokens, bytes. `batch_nanousd` is what it
-    would cost as batches."""
+    would cost as batches; `best` and `worst` are the courses of the 10th and the 90th percentile."""
 
     lines: int
     seconds: Range
@@ -49,6 +49,8 @@ class Plan:
     input_tokens: float
     output_tokens: Range
     course: Course
+    best: Course
+    worst: Course
     memory: int
     batch_nanousd: int | None = None
 
@@ -64,8 +66,8 @@ def plan(
     spread = sqrt(lines) or 1.0
     sigma_out = sqrt(doubt.output**2 + (1.0 / spread) ** 2)
     sigma_in = sqrt(doubt.ratio**2 + (scene.shape.error / spread) ** 2)
-    burst_is_known = all(
-        limit.burst is not None for part in scene.shape.parts for limit in scene.limits(part.cell.kind.pool)
+    burst_is_known = bool(scene.bursts) or all(
+        limit.burst is not None for pool in scene.pools for limit in scene.limits(pool)
     )
     courses = []
     for sign, burst_s in ((-1.0, MORE_BURSTS), (1.0, FEWER_BURSTS)):
@@ -86,6 +88,8 @@ def plan(
         input_tokens=scene.shape.input_tokens * scene.guess.ratio,
         output_tokens=Range(_output(low), _output(course), _output(high)),
         course=course,
+        best=low,
+        worst=high,
         memory=memory_of(scene, course),
         batch_nanousd=bill.batch,
     )

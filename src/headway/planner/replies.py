@@ -20,7 +20,9 @@ ASSUMED_DOUBT = (
 )
 ANOTHER_JOB_DOUBT = 0.3  # replies of the same model, but to other work
 SAME_JOB_DOUBT = 0.02  # the next batch of the same work
+ALIKE_DOUBT = 0.06  # another job whose prompts look the same
 ENOUGH = 30  # replies of a kind, before they count as a kind of their own
+_KIN_DOUBT = {"same": SAME_JOB_DOUBT, "alike": ALIKE_DOUBT}
 _NORMAL = NormalDist()
 _STEPS = 400  # of a distribution, to take its mean
 _STATED = re.compile(
@@ -64,7 +66,6 @@ class Replies:
     doubt: float
     calls: int = 0
     kinds: tuple[tuple[int, Seen], ...] = ()
-    same_job: bool = False
 
     def length(self, most: int, share: float, factor: float) -> int:
         """The length that `share` of the replies to calls with this `max_tokens` stay below, if all are `factor` longer."""
@@ -93,8 +94,9 @@ def stated(text: str) -> Replies:
     return Replies("stated", Lognormal(float(found["median"]), float(found["sigma"])), 0.0)
 
 
-def learnt(seen: Sequence[tuple[int, int]], *, same_job: bool) -> Replies:
-    """From pairs of `max_tokens` (0: not known) and what the reply took. At least one."""
+def learnt(seen: Sequence[tuple[int, int]], *, kin: str) -> Replies:
+    """From pairs of `max_tokens` (0: not known) and what the reply took, at least one; `kin` is whose they are: "same",
+    "alike" or "other", see `past`."""
     lengths = sorted(output for _, output in seen)
     kinds: dict[int, list[int]] = {}
     for most, output in seen:
@@ -102,14 +104,14 @@ def learnt(seen: Sequence[tuple[int, int]], *, same_job: bool) -> Replies:
     mean = sum(lengths) / len(lengths)
     variance = sum((each - mean) ** 2 for each in lengths) / len(lengths)
     sampling = sqrt(variance) / max(mean, 1.0) / sqrt(len(lengths)) if len(lengths) > 1 else ASSUMED_DOUBT
-    other = SAME_JOB_DOUBT if same_job else ANOTHER_JOB_DOUBT
+    other = _KIN_DOUBT.get(kin, ANOTHER_JOB_DOUBT)
     own = tuple(
         (bits, Seen(tuple(sorted(group))))
         for bits, group in kinds.items()
         if bits and len(group) >= ENOUGH and len(kinds) > 1
     )
     doubt = min(sqrt(sampling**2 + other**2), ASSUMED_DOUBT)
-    return Replies("learnt", Seen(tuple(lengths)), doubt, len(lengths), own, same_job)
+    return Replies("learnt", Seen(tuple(lengths)), doubt, len(lengths), own)
 
 
 def factor_at(doubt: float, normal: float) -> float:

@@ -32,8 +32,8 @@ class Scene:
     """A job, what is known of the provider, and what is believed of the replies.
 
     `limits` are what the provider enforces on a pool, `lessons` what an earlier run learnt of its buckets; what `config` says
-    of limits the engine knows from the start. `burst_s`: what a full bucket holds where nothing tells it, as seconds of
-    refill. `at_ns` is wall time, for prices.
+    of limits the engine knows from the start. `bursts` are what buckets were seen to hold; `burst_s`: what others hold, as
+    seconds of refill. `at_ns` is wall time, for prices.
     """
 
     shape: Shape
@@ -42,11 +42,17 @@ class Scene:
     guess: Guess
     limits: Callable[[str], Sequence[Limit]]
     lessons: Callable[[str], Mapping[Unit, Lesson]]
+    bursts: Mapping[tuple[str, Unit], float]
     tempo: Callable[[str], Tempo]
     job: str
     at_ns: int
     burst_s: float = ASSUMED_BURST_S
     reserves: bool = False
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The pools that the job draws on."""
+        return tuple(dict.fromkeys(part.cell.kind.pool for part in self.shape.parts))
 
     def varied(self, *, output: float, ratio: float, slower: float, burst_s: float) -> Scene:
         """The same with longer replies, larger prompts and a slower model by these factors."""
@@ -66,8 +72,7 @@ class Scene:
 
 def play(scene: Scene, span: Span, prices: Prices, *, seed: int = 0) -> tuple[Course, Bill]:
     """Run it, and put together what it comes to."""
-    catalog = Catalog.load()
-    rules = Rules(scene.limits, _capacity(scene), scene.tempo, catalog.prefix_cache_free, scene.reserves)
+    rules = rules_of(scene)
     engine = build(scene.config, lambda: scene.at_ns).engine
     engine.lessons = scene.lessons
     trial = run(
@@ -82,6 +87,12 @@ def play(scene: Scene, span: Span, prices: Prices, *, seed: int = 0) -> tuple[Co
         seed=seed,
     )
     return course_of(trial, scene.guess, rules), bill_of(trial, scene.guess, prices, scene.at_ns)
+
+
+def rules_of(scene: Scene) -> Rules:
+    """What the provider of a scene enforces, and how fast it is."""
+    free = Catalog.load().prefix_cache_free
+    return Rules(scene.limits, _capacity(scene), scene.tempo, free, scene.reserves)
 
 
 def span_for(scene: Scene, *, quick: bool = False) -> Span:
@@ -119,7 +130,7 @@ def calls_at_once(scene: Scene) -> float:
 
 
 def _capacity(scene: Scene) -> Callable[[str, Limit], float]:
-    """What full buckets hold: as set, else as learnt, else by assumption."""
+    """What full buckets hold: as set, else as learnt, else as seen, else by assumption."""
 
     def capacity(pool: str, limit: Limit) -> float:
         if limit.burst is not None:
@@ -127,6 +138,9 @@ def _capacity(scene: Scene) -> Callable[[str, Limit], float]:
         lesson = scene.lessons(pool).get(limit.unit)
         if lesson is not None and lesson.amount == limit.amount:
             return lesson.capacity
+        seen = scene.bursts.get((pool, limit.unit))
+        if seen is not None:
+            return seen
         return limit.rate * scene.burst_s
 
     return capacity

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headway.config import Config
+from headway.core.call import Unit
+from headway.planner.bursts import bursts_of
 from headway.planner.known import Known, known_of
-from headway.planner.past import Lessons, Past, past_of
+from headway.planner.past import Lessons, Looks, Past, past_of
 from headway.planner.plan import Doubt
 from headway.planner.replies import ASSUMED, Replies
 from headway.planner.scene import ASSUMED_BURST_S, Scene
@@ -39,21 +41,33 @@ def stage(
     job: str,
     *,
     replies: Replies | None,
+    tempo: Tempo | None,
     ledger: Path | None,
     since_ns: int,
     at_ns: int,
 ) -> Staged:
-    """Put together what is known. `replies` are as stated (None: as learnt, or as assumed). LedgerError."""
+    """Put together what is known. `replies` and `tempo` are as stated (None: as learnt, or as assumed). LedgerError."""
     catalog = Catalog.load()
     lessons = Lessons(ledger, config.base_url, at_ns)
     pools = dict.fromkeys(part.cell.kind.pool for part in shape.parts)
     known = {pool: known_of(pool, config, catalog, lessons) for pool in pools}
-    pasts = {model: past_of(ledger, model, job, since_ns) if ledger else Past() for model in shape.models}
+    pasts = {
+        model: past_of(ledger, model, _looks(shape, model, job), since_ns) if ledger else Past()
+        for model in shape.models
+    }
+    bursts = {
+        (pool, unit): amount
+        for pool in pools
+        if ledger
+        for unit, amount in bursts_of(
+            ledger, pool, known[pool].limits, since_ns, reads_count=not _reads_free(shape, pool, catalog)
+        ).items()
+    }
     main = pasts[shape.models[0]]
     lengths = replies or main.replies or ASSUMED
     ratio = main.ratio or 1.0
-    tempos = {model: past.tempo for model, past in pasts.items() if past.tempo}
-    usual = main.tempo or Tempo()
+    tempos = {model: past.tempo for model, past in pasts.items() if past.tempo and tempo is None}
+    usual = tempo or main.tempo or Tempo()
     scene = Scene(
         shape,
         sizes,
@@ -61,25 +75,63 @@ def stage(
         Guess(lengths, 1.0, ratio),
         lambda pool: known[pool].limits,
         lessons,
+        bursts,
         lambda model: tempos.get(model, usual),
         job,
         at_ns,
+        burst_s=_usual_burst_s(bursts, known),
     )
     doubt = Doubt(
         lengths.doubt,
         main.ratio_doubt if main.ratio else UNTAUGHT_RATIO,
-        TAUGHT_TEMPO if main.tempo else UNTAUGHT_TEMPO,
+        TAUGHT_TEMPO if tempo or main.tempo else UNTAUGHT_TEMPO,
     )
-    facts, guesses = _words(main, lengths, known, usual, config)
+    facts, guesses = _words(main, lengths, known, (usual, tempo is not None), _burst_words(scene))
     return Staged(scene, doubt, known, facts, guesses)
 
 
+def _looks(shape: Shape, model: str, job: str) -> Looks:
+    parts = [part for part in shape.parts if part.cell.kind.model == model]
+    lines = sum(part.lines for part in parts)
+    tokens = sum(part.lines * part.input_tokens for part in parts)
+    return Looks(job, tokens / max(lines, 1), frozenset(most for part in parts for most in part.most))
+
+
+def _usual_burst_s(bursts: Mapping[tuple[str, Unit], float], known: Mapping[str, Known]) -> float:
+    """Seconds of refill that buckets hold of which nothing was seen: as much as the fullest that was."""
+    rates = {(pool, limit.unit): limit.rate for pool, each in known.items() for limit in each.limits}
+    return max((amount / rates[key] for key, amount in bursts.items()), default=ASSUMED_BURST_S)
+
+
+def _reads_free(shape: Shape, pool: str, catalog: Catalog) -> bool:
+    models = {part.cell.kind.model for part in shape.parts if part.cell.kind.pool == pool}
+    return all(catalog.prefix_cache_free(model) for model in models)
+
+
+def _burst_words(scene: Scene) -> tuple[str, bool]:
+    """What is known of full buckets, and whether it is."""
+    limits = {(pool, limit.unit): limit for pool in scene.pools for limit in scene.limits(pool)}
+    if all(limit.burst is not None for limit in limits.values()):
+        return "burst: as set", True
+    seen = [
+        f"{unit.value} {amount / limits[pool, unit].rate:.1f} s"
+        for (pool, unit), amount in scene.bursts.items()
+    ]
+    if seen:
+        return f"burst: full buckets were seen to hold, in seconds of refill: {', '.join(seen)}", True
+    return f"burst: assumed that full buckets hold {ASSUMED_BURST_S:.0f} s of refill (--burst)", False
+
+
 def _words(
-    main: Past, lengths: Replies, known: Mapping[str, Known], tempo: Tempo, config: Config
+    main: Past,
+    lengths: Replies,
+    known: Mapping[str, Known],
+    speed: tuple[Tempo, bool],
+    burst: tuple[str, bool],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What the plan rests on, and what of it is a guess."""
     facts, guesses = [], []
-    whose = "of this job" if main.same_job else "of other calls to the model"
+    whose = {"same": "of this job", "alike": "of jobs like this"}.get(main.kin, "of other calls to the model")
     match lengths.source:
         case "stated":
             facts.append("output lengths: as stated")
@@ -89,20 +141,17 @@ def _words(
             guesses.append(
                 "output lengths: assumed (median 200 tokens, long tail); --output-tokens tells better"
             )
-    if main.tempo:
-        facts.append(
-            f"speed: {tempo.first_s:.2g} s to the first token, {tempo.speed:.3g} tokens/s, from the ledger"
-        )
+    tempo, is_stated = speed
+    how_fast = f"{tempo.first_s:.2g} s to the first token, {tempo.speed:.3g} tokens/s"
+    if is_stated or main.tempo:
+        facts.append(f"speed: {how_fast}, {'as stated' if is_stated else 'from the ledger'}")
     else:
-        guesses.append(
-            f"speed: assumed ({tempo.first_s:.2g} s to the first token, {tempo.speed:.3g} tokens/s)"
-        )
+        guesses.append(f"speed: assumed ({how_fast}); --speed, --first-token")
     if main.ratio:
         facts.append(f"input: counted is {main.ratio:.3f} x estimated, from {main.calls:,} calls {whose}")
     else:
         guesses.append("input: by estimate, some 6 % in doubt until the ledger has replies to compare with")
     for pool, of_pool in known.items():
         (facts if of_pool.is_sure else guesses).append(f"limits of {pool}: {of_pool.source}")
-    if not config.burst:
-        guesses.append(f"burst: assumed that full buckets hold {ASSUMED_BURST_S:.0f} s of refill (--burst)")
+    (facts if burst[1] else guesses).append(burst[0])
     return tuple(facts), tuple(guesses)

@@ -7,12 +7,13 @@ The order of a job makes any beginning of it a fair sample, so its middle goes o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from random import Random
 
 from headway.core.call import Call, Class, Unit
 from headway.core.engine import Engine
+from headway.core.steps import Outcome
 from headway.drivers.virtual import VirtualDriver
 from headway.jobs.job import LOOKAHEAD
 from headway.jobs.lines import PATH
@@ -75,7 +76,6 @@ class Trial:
     waited_s: Mapping[str, float]
     refused: Mapping[Unit, int]
     lost: int = 0
-    most_memory: int = field(default=0)
 
 
 def run(
@@ -92,10 +92,18 @@ def run(
 ) -> Trial:
     """Run a job, as much of it as `span` says, all of it if that is more."""
     truths: dict[str, Truth] = {}
-    world = ProviderWorld(rules, truths, seed)
-    driver = VirtualDriver(engine, world, seed=seed)
-    feed = _Feed(shape, sizes, span, guess, engine, truths, lambda: driver.now, job, stream, seed)
-    outcomes = driver.run(feed, lookahead=LOOKAHEAD * feed.pools)
+    lost = 0
+
+    def ended(outcome: Outcome) -> None:
+        nonlocal lost
+        lost += outcome.reply is None or outcome.problem is not None
+        feed.look(driver.now)
+
+    world = ProviderWorld(rules, truths, lambda at: feed.look(at), seed)
+    driver = VirtualDriver(engine, world, seed=seed, ended=ended)
+    feed = _Feed(shape, sizes, span, guess, driver, truths, job, stream, seed)
+    feed.look(0.0)
+    driver.play()
     waited: dict[str, float] = {}
     for pool in engine.pools.values():
         for name, seconds in pool.bound_s.items():
@@ -106,15 +114,13 @@ def run(
         skipped=feed.skipped,
         waited_s=waited,
         refused=world.books.refused,
-        lost=sum(outcome.reply is None or outcome.problem is not None for outcome in outcomes),
+        lost=lost,
     )
 
 
-class _Feed(Iterator[Call]):
-    """Hands out calls as `jobs.job` does: in its order, and of one cache prefix only the first until that is warm.
-
-    While nothing may go it says that it is at its end; asked again later, it goes on.
-    """
+class _Feed:
+    """Begins calls as `jobs.job` does: in its order, a few ahead, and of one cache prefix only the first until that is
+    warm."""
 
     def __init__(
         self,
@@ -122,41 +128,50 @@ class _Feed(Iterator[Call]):
         sizes: Sizes,
         span: Span,
         guess: Guess,
-        engine: Engine,
+        driver: VirtualDriver,
         truths: dict[str, Truth],
-        clock: Callable[[], float],
         job: str,
         stream: bool,
         seed: int,
     ) -> None:
-        self._parts = [Part(Cell(part.cell.kind, part.cell.lines), *_rest(part)) for part in shape.parts]
+        self._parts = [
+            replace(part, cell=Cell(part.cell.kind, part.cell.lines)) for part in shape.parts if part.lines
+        ]
         self._order = Order([part.cell for part in self._parts])
-        self.pools = len({part.cell.kind.pool for part in self._parts})
         self.first = 0
         self.skipped: list[Skipped] = []
         self._span = span
         self._sizes = sizes
         self._guess = guess
-        self._engine = engine
+        self._driver = driver
         self._truths = truths
-        self._clock = clock
         self._job = job
         self._stream = stream
         self._random = Random(seed)
-        self._begun: dict[
-            str, str
-        ] = {}  # prefixes of which a call has been handed out, as the engine knows them
+        self._begun: dict[str, str] = {}  # prefixes of which a call was begun, as the engine knows them
         self._draws: dict[int, float] = {}
+        self._looks_at = -1.0
 
-    def __next__(self) -> Call:
-        if self.first == self._span.first and not self.skipped:
-            self._skip()
-        picked = self._order.next(self._pool_may, self._kind_may)
-        if picked is None:
-            raise StopIteration
-        number, kind = picked
-        if not self.skipped:
-            self.first += 1
+    def look(self, at: float) -> None:
+        """See at that time whether another call may go."""
+        if at > self._driver.now or self._looks_at != at:
+            if at <= self._driver.now:
+                self._looks_at = at
+            self._driver.at(at, self._feed)
+
+    def _feed(self) -> None:
+        self._looks_at = -1.0
+        while True:
+            if self.first == self._span.first and not self.skipped:
+                self._skip()
+            picked = self._order.next(self._pool_may, self._kind_may)
+            if picked is None:
+                return
+            if not self.skipped:
+                self.first += 1
+            self._driver.begin(self._call(*picked))
+
+    def _call(self, number: int, kind: Kind) -> Call:
         identity, estimate = self._sizes.of(number)
         if kind.prefix:
             self._begun[kind.prefix] = estimate.prefix
@@ -170,21 +185,8 @@ class _Feed(Iterator[Call]):
             job=self._job,
             stream=self._stream,
         )
-        self._truths[call.id] = self._truth(call)
+        self._truths[call.id] = truth_of(call, self._guess, self._random, self._draws)
         return call
-
-    def _truth(self, call: Call) -> Truth:
-        estimate, guess = call.estimate, self._guess
-        factor = guess.ratio * max(0.2, 1.0 + self._random.gauss(0.0, estimate.error))
-        most = estimate.max_output_tokens
-        kind = most.bit_length()
-        share = self._draws[kind] = (self._draws.get(kind, self._random.random()) + GOLDEN) % 1.0
-        share = min(max(share, 1e-4), 1.0 - 1e-4)
-        return Truth(
-            max(1, round(estimate.input_tokens * factor)),
-            guess.replies.length(most, share, guess.output_factor),
-            round(estimate.cacheable_tokens * factor),
-        )
 
     def _skip(self) -> None:
         """Jump to the last lines, and note what is passed over."""
@@ -202,13 +204,24 @@ class _Feed(Iterator[Call]):
             self.skipped.append(Skipped(0, []))
 
     def _pool_may(self, pool: str) -> bool:
-        known = self._engine.pools.get(pool)
-        return known is None or len(known.line) < LOOKAHEAD
+        known = self._driver.engine.pools.get(pool)
+        return known is None or known.line.size < LOOKAHEAD
 
     def _kind_may(self, kind: Kind) -> bool:
         prefix = self._begun.get(kind.prefix) if kind.prefix else None
-        return not prefix or self._engine.prefixes.is_warm(prefix, self._clock())
+        return not prefix or self._driver.engine.prefixes.is_warm(prefix, self._driver.now)
 
 
-def _rest(part: Part) -> tuple[float, float, tuple[int, ...]]:
-    return part.input_tokens, part.cacheable_tokens, part.most
+def truth_of(call: Call, guess: Guess, random: Random, draws: dict[int, float]) -> Truth:
+    """What a call will really take, by the guess. `draws` are kept from call to call: lengths fill their distribution
+    evenly, from the first few calls on."""
+    estimate = call.estimate
+    factor = guess.ratio * max(0.2, 1.0 + random.gauss(0.0, estimate.error))
+    most = estimate.max_output_tokens
+    kind = most.bit_length()
+    share = draws[kind] = (draws.get(kind, random.random()) + GOLDEN) % 1.0
+    return Truth(
+        max(1, round(estimate.input_tokens * factor)),
+        guess.replies.length(most, min(max(share, 1e-4), 1.0 - 1e-4), guess.output_factor),
+        round(estimate.cacheable_tokens * factor),
+    )

@@ -31,13 +31,17 @@ EARLIER = "tier-"  # names of the tiers that were given until mid-2026
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """One change and what it brings: `seconds` and `nanousd` of the whole job (None: not known). `change` says what to do."""
+    """One change and what it brings: `seconds` and `nanousd` of the whole job (None: not known). `change` says what to do.
+
+    `at_most`: it takes no longer than `seconds`, and how much less nobody can say.
+    """
 
     name: str
     change: str
     seconds: float | None
     nanousd: int | None
     note: str = ""
+    at_most: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,8 @@ def _batches(scene: Scene, made: Plan) -> WhatIf | None:
         f"send it as {parts} (POST /v1/messages/batches)",
         BATCH_S,
         made.batch_nanousd,
-        "24 h at most, often less; off these limits, a queue of its own",
+        "24 h at most, often less; off these limits, with a queue of its own",
+        at_most=True,
     )
 
 

@@ -76,9 +76,13 @@ class Books:
 
 
 class ProviderWorld:
-    """Implements `drivers.virtual.World`. `truths` are by call id."""
+    """Implements `drivers.virtual.World`. `truths` are by call id; `wake` is told when something happens that may let
+    another call go."""
 
-    def __init__(self, rules: Rules, truths: Mapping[str, Truth], seed: int = 0) -> None:
+    def __init__(
+        self, rules: Rules, truths: Mapping[str, Truth], wake: Callable[[float], None], seed: int = 0
+    ) -> None:
+        self._wake = wake
         self.books = Books()
         self._rules = rules
         self._truths = truths
@@ -93,6 +97,7 @@ class ProviderWorld:
     def arrive(self, ticket: Ticket, now: float) -> Sequence[tuple[float, Event]]:
         """What happens to a request that arrives now."""
         call = ticket.call
+        self._wake(now)
         truth = self._truths[call.id]
         buckets = self._buckets(call.identity.pool or "", now)
         usage = self._usage(call, truth, now)
@@ -124,6 +129,9 @@ class ProviderWorld:
             from_, until = self._warm.get(prefix, (0.0, 0.0))
             readable = min(from_, now + first_s) if until > now else now + first_s
             self._warm[prefix] = (readable, max(now, readable) + CACHE_S)
+            self._wake(
+                now + first_s + PROGRESS_TOKENS / speed + 2 * NETWORK_S
+            )  # the engine has seen it begin
         self.books.servings.append(Serving(call, now, now + first_s, now + total_s, usage))
         head_s = first_s if call.stream else total_s
         events: list[tuple[float, Event]] = [(head_s + NETWORK_S, Headed(_readings(buckets, now), True))]
