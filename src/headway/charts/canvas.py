@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import groupby
 
-COLOURS = ("34", "33", "36", "35", "31", "32")  # of ANSI: blue, yellow, cyan, magenta, red, green
+_COLOURS = ("34", "33", "36", "35", "31", "32")  # of ANSI: blue, yellow, cyan, magenta, red, green
 MARKS = "*o+x#@"
 _LEVEL, _EMPTY = -1, -2  # instead of the number of a series
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # by column and row within a cell
@@ -14,12 +14,17 @@ _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # by column and ro
 
 def painted(text: str, series: int, *, colour: bool) -> str:
     """Text in the colour of a series."""
-    return f"\x1b[{COLOURS[series % len(COLOURS)]}m{text}\x1b[0m" if colour and text.strip() else text
+    return f"\x1b[{_COLOURS[series % len(_COLOURS)]}m{text}\x1b[0m" if colour and text.strip() else text
 
 
 def faint(text: str, *, colour: bool) -> str:
     """Text that stands back: axes, captions."""
     return f"\x1b[2m{text}\x1b[0m" if colour and text.strip() else text
+
+
+def edge(*, marked: bool, colour: bool) -> str:
+    """The left edge of a plot, in a row that has a mark or not."""
+    return ("┤" if marked else "│") if colour else ("+" if marked else "|")
 
 
 class Canvas:

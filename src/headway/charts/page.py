@@ -21,7 +21,7 @@ from headway.charts.figure import Bars, Figure, Lines
 from headway.charts.measure import written
 from headway.charts.section import Numbers, Section, Table, Text
 from headway.charts.svg import drawing
-from headway.charts.terminal import clean
+from headway.charts.words import clean
 from headway.errors import MachineError, OutputError
 
 _AMOUNT = re.compile(
