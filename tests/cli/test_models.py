@@ -154,6 +154,12 @@ def test_markdown_is_a_table() -> None:
     )
 
 
+def test_one_model_alone_in_either_form() -> None:
+    (row,) = csv.DictReader(io.StringIO(run("claude-3-opus", "--csv").stdout))
+    assert row["model"] == "claude-3-opus"
+    assert len(run("gpt-5", "--markdown").stdout.splitlines()) == 3
+
+
 def test_only_one_form_at_a_time() -> None:
     with pytest.raises(InputError, match="only one of"):
         run("--json", "--csv")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -14,15 +13,13 @@ from rich.text import Text
 from headway.catalog.facts import Fact, claude_facts, other_facts, price_fact, tier_terms
 from headway.catalog.limits import KnownLimits
 from headway.catalog.matrix import CLAUDE, Row
-from headway.catalog.measured import DAYS, LEAST, Measured
+from headway.catalog.measured import Measured
 from headway.catalog.prices import Prices
-from headway.charts.figure import Figure, Lines, Series
-from headway.charts.measure import written
-from headway.charts.terminal import draw
 from headway.cli.display import visible
 from headway.cli.figures import dollars
-from headway.cli.modelcolumns import UNKNOWN, price, seconds, share, size
-from headway.core.call import Unit
+from headway.cli.modelcolumns import UNKNOWN, price, size
+from headway.cli.modellimits import counting, for_all, limits, part_of_minute, plain
+from headway.cli.modelmeasured import measured, over_time
 
 _CLASSES = (
     ("fresh input", "input", "batch_input"),
@@ -32,7 +29,6 @@ _CLASSES = (
     ("output", "output", "batch_output"),
 )
 
-_DAYS_TO_SEE = 5
 _TOKENIZERS = {
     "3": "that of the models up to 4.6",
     "4.7": "that of 4.7 and later: about 30 % more tokens for the same text",
@@ -51,10 +47,14 @@ def full(row: Row) -> dict[str, Any]:
     return {
         "prompt_tokens": prompt,
         "prompt_nanousd": cost_of(prompt, step.input) if step and prompt else None,
-        "prompt_minutes": {name: _part(prompt, tier.input_tokens) for name, tier in row.tiers.items()},
+        "prompt_minutes": {
+            name: part_of_minute(prompt, tier.input_tokens) for name, tier in row.tiers.items()
+        },
         "reply_tokens": reply,
         "reply_nanousd": cost_of(reply, step.output) if step and reply else None,
-        "reply_minutes": {name: _part(reply, tier.output_tokens) for name, tier in row.tiers.items()},
+        "reply_minutes": {
+            name: part_of_minute(reply, tier.output_tokens) for name, tier in row.tiers.items()
+        },
     }
 
 
@@ -79,12 +79,12 @@ def page(
         parts += [_title("Prices, per million tokens"), _prices(row)]
         parts += [Text(line, style="") for line in _full(row)]
     if row.tiers or own:
-        parts += [_title("Limits a minute"), _limits(row, own)]
-    parts += [Text(line) for line in _counting(row)]
+        parts += [_title("Limits a minute"), limits(row, own)]
+    parts += [Text(line) for line in counting(row)]
     if row.tiers:
-        parts += [_title("Limits a minute, all models together"), _for_all(row)]
-    parts += _measured(row, days, width)
-    parts += _over_time(days, min(width, 100), colour)
+        parts += [_title("Limits a minute, all models together"), for_all(row)]
+    parts += measured(row, days, width)
+    parts += over_time(days, min(width, 100), colour=colour)
     parts += [_title("Sources"), _sources(sources, today)]
     return Group(*parts)
 
@@ -167,7 +167,7 @@ def _at_the_end(row: Row) -> str:
 
 
 def _prices(row: Row) -> Table:
-    table = _plain(("class", False))
+    table = plain(("class", False))
     steps = row.prices
     batch = any(step.batch_input is not None for step in steps)
     for kind in ("price", "batch") if batch else ("price",):
@@ -217,131 +217,6 @@ def _full(row: Row) -> Iterator[str]:
     cost = cost_of(most, step.output) if most else None
     if cost is not None and most:
         yield f"The longest reply ({most:,} tokens): {dollars(cost)}."
-
-
-def _plain(*columns: tuple[str, bool]) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
-    for name, right in columns:
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
-    return table
-
-
-def _limits(row: Row, own: KnownLimits | None) -> Table:
-    """Each tier, and how long a full window and the longest reply take of it."""
-    table = _plain(("tier", False), ("requests", True), ("input", True), ("output", True))
-    for name in ("full window", "full reply", "spend cap"):
-        table.add_column(name, justify="right")
-    if own is not None and own.source not in row.tiers:
-        amounts = [own.amount(unit) for unit in (Unit.REQUESTS, Unit.INPUT_TOKENS, Unit.OUTPUT_TOKENS)]
-        table.add_row(*_limit_cells(row, "yours", *amounts), UNKNOWN, style="bold")
-    for name, limits in row.tiers.items():
-        terms = tier_terms()[name]
-        amounts = [limits.requests, limits.input_tokens, limits.output_tokens]
-        cap = UNKNOWN if terms.spend_cap_usd is None else f"${terms.spend_cap_usd:,}"
-        style = "bold" if own is not None and own.source == name else "dim" if terms.ended else ""
-        table.add_row(*_limit_cells(row, name, *amounts), cap, style=style)
-    return table
-
-
-def _for_all(row: Row) -> Table:
-    """What a tier limits for all models together."""
-    table = _plain(
-        ("tier", False), ("batch requests", True), ("batch requests waiting", True), ("token counts", True)
-    )
-    for name in row.tiers:
-        terms = tier_terms()[name]
-        cells = (size(terms.batch_requests), size(terms.batch_queue), size(terms.count_requests))
-        table.add_row(name, *cells, style="dim" if terms.ended else "")
-    return table
-
-
-def _limit_cells(
-    row: Row, name: str, requests: float | None, input_: float | None, output: float | None
-) -> tuple[str, ...]:
-    return (
-        name,
-        size(requests),
-        size(input_),
-        size(output),
-        _takes(row.context_tokens, input_),
-        _takes(row.max_output_tokens, output),
-    )
-
-
-def _takes(tokens: int | None, a_minute: float | None) -> str:
-    """Which part of a minute, or how many minutes, so many tokens take of a limit."""
-    part = _part(tokens, a_minute)
-    if part is None:
-        return UNKNOWN
-    return f"{part:.0%}" if part < 1 else written(part * 60, "seconds")
-
-
-def _part(tokens: int | None, a_minute: float | None) -> float | None:
-    return tokens / a_minute if tokens and a_minute else None
-
-
-def _counting(row: Row) -> Iterator[str]:
-    facts = row.facts
-    if facts is None:
-        yield from (fact.says for fact in other_facts() if fact.about == row.provider)
-        return
-    if row.tiers:
-        yield "Full window, full reply: which share of a minute, or how long, one of them takes of a limit."
-    if any(tier_terms()[name].ended for name in row.tiers):
-        yield "tier-1 to tier-4 were given until about June 2026."
-    yield from (f"{name}: {note}" for name in row.tiers if (note := tier_terms()[name].note))
-    if row.status == "retired" and row.tiers:
-        yield "It is retired: what its pool has now is for the models that are left in it."
-    free = (
-        "reads from the cache are free of it" if facts.cache_reads_free else "reads from the cache count, too"
-    )
-    yield f"Input counts fresh tokens and cache writes; {free}. Output counts as it is produced, max_tokens does not count."
-
-
-def _measured(row: Row, days: Mapping[str, Measured], width: int) -> list[RenderableType]:
-    title = _title(f"Measured by your calls, last {DAYS} days")
-    if row.measured is None:
-        return [title, Text("No calls of this model are in the ledger.", style="dim")]
-    table = _plain(("day", False), ("calls", True), ("first", True), ("P90", True), ("tok/s", True))
-    for name in ("failed", "429s", "cached", "$/1k calls")[: 4 if width >= 70 else 1]:
-        table.add_column(name, justify="right")
-    for name, each in (*days.items(), ("all", row.measured)):
-        cells = (*_measured_cells(each),)[: len(table.columns) - 1]
-        table.add_row(name, *cells, style="bold" if name == "all" else "")
-    said = f"Nothing is said of fewer than {LEAST}."
-    if row.measured.estimated:
-        said += f" {row.measured.estimated:,} of {row.measured.attempts:,} attempts are estimated."
-    return [title, table, Text(said, style="dim")]
-
-
-def _over_time(days: Mapping[str, Measured], width: int, colour: bool) -> list[RenderableType]:
-    """How the first token went by day, where there are enough days to see it."""
-    points = [
-        (datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp(), each.first_token_p50_ms / 1000)
-        for day, each in days.items()
-        if each.first_token_p50_ms is not None
-    ]
-    if len(points) < _DAYS_TO_SEE:
-        return []
-    x, y = zip(*points, strict=True)
-    chart = Lines((Series("", x, y),), x="moment", y="seconds")
-    return [
-        Text.from_ansi("\n" + draw(Figure("First token, median of each day", chart), width, 8, colour=colour))
-    ]
-
-
-def _measured_cells(each: Measured) -> tuple[str, ...]:
-    cost = each.nanousd_per_1000_calls
-    return (
-        f"{each.calls:,}",
-        seconds(each.first_token_p50_ms),
-        seconds(each.first_token_p90_ms),
-        size(each.tokens_per_s_p50),
-        share(each.failed),
-        share(each.refused),
-        share(each.cached),
-        UNKNOWN if cost is None else dollars(cost),
-    )
 
 
 def _sources(sources: Sequence[Fact], today: str) -> Table:

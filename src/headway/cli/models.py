@@ -6,9 +6,8 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, date, datetime
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,9 +17,9 @@ from rich.console import Console
 from rich.text import Text
 
 from headway.cli.display import visible
-from headway.config import Config, load
-from headway.errors import HeadwayError, InputError
-from headway.ledger.sqlite import default_path
+from headway.cli.modelasking import View, ask
+from headway.config import load
+from headway.errors import InputError
 
 if TYPE_CHECKING:  # other commands start without them
     from headway.catalog.limits import KnownLimits
@@ -28,8 +27,6 @@ if TYPE_CHECKING:  # other commands start without them
     from headway.catalog.organisation import Live
     from headway.cli.modelcolumns import Shown
 
-STALE_DAYS = 90
-_FRESH_NS = 3600 * 10**9  # for so long the organisation's limits are not asked for again
 
 _Model = Annotated[
     str | None, typer.Argument(metavar="MODEL", help="Explain this one. With --stale: days, default 90.")
@@ -77,101 +74,27 @@ def models(
     """
     if sum((as_json, as_csv, as_markdown)) > 1:
         raise InputError("only one of --json, --csv and --markdown")
-    view = _View(load(os.environ, flags=True, tier=tier, ledger=ledger and str(ledger)), time.time_ns())
+    view = View(load(os.environ, flags=True, tier=tier, ledger=ledger and str(ledger)), time.time_ns())
     if stale:
-        raise typer.Exit(_show_stale(view, model, as_json))
-    told = _ask(view, refresh)
+        from headway.cli.modelage import show_stale
+
+        raise typer.Exit(show_stale(Console(highlight=False), view.today, model, as_json=as_json))
+    told = ask(view, refresh)
     rows = _rows(view, provider, all_, model, told)
     if model is not None:
         from headway.catalog.matrix import find
 
-        _explain(view, find(model, rows), as_json)
-        return
-    shown = [row for row in rows if all_ or row.is_current]
+        rows = [find(model, rows)]
+        if not (as_csv or as_markdown):
+            _explain(view, rows[0], as_json)
+            return
+    shown = [row for row in rows if all_ or model or row.is_current]
     known = view.limits()
     _show_all(view, [_with_limits(known, row) for row in shown], as_json, as_csv, as_markdown)
 
 
-@dataclass(slots=True)
-class _View:
-    """What is asked, when, and what has to be said about it besides."""
-
-    config: Config
-    now_ns: int
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def today(self) -> str:
-        """The day, in UTC."""
-        return datetime.fromtimestamp(self.now_ns / 1e9, UTC).date().isoformat()
-
-    @property
-    def path(self) -> Path | None:
-        """The ledger; None: none is kept."""
-        if self.config.ledger == "none":
-            return None
-        return Path(self.config.ledger) if self.config.ledger else default_path()
-
-    def limits(self) -> dict[str, KnownLimits]:
-        """The limits that hold, by pool."""
-        from headway.catalog.limits import known_limits
-
-        return known_limits(self.config, self.path, self.now_ns)
-
-
-def _ask(view: _View, refresh: bool) -> tuple[Live, ...]:
-    """Ask the API what it may tell; what it does not is a note, not an error."""
-    admin_key = os.environ.get("ANTHROPIC_ADMIN_KEY", "").strip()
-    if admin_key and (refresh or not _is_fresh(view)):
-        try:
-            _learn_limits(view, admin_key)
-        except HeadwayError as error:
-            view.notes.append(f"Your organisation's limits could not be had: {error}. {error.hint}")
-    elif refresh and not admin_key:
-        view.notes.append("Your organisation's limits need an Admin key: set ANTHROPIC_ADMIN_KEY.")
-    if not refresh:
-        return ()
-    from headway.catalog.organisation import Api
-
-    config = view.config
-    key = config.api_key or config.auth_token
-    if not key:
-        view.notes.append("Models as the API lists them need a key: set ANTHROPIC_API_KEY.")
-        return ()
-    try:
-        with _patience("Asking the API for its models"):
-            return Api(config.base_url, key, config.api_version, bearer=not config.api_key).models()
-    except HeadwayError as error:
-        view.notes.append(f"The API's list of models could not be had: {error}. {error.hint}")
-        return ()
-
-
-def _patience(what: str) -> AbstractContextManager[object]:
-    """Says what is waited for, on a terminal."""
-    console = Console(stderr=True)
-    return console.status(what) if console.is_terminal else nullcontext()
-
-
-def _is_fresh(view: _View) -> bool:
-    from headway.catalog.organisation import recall
-
-    kept = recall(view.path, view.config.base_url) if view.path else None
-    return kept is not None and view.now_ns - kept.at_ns < _FRESH_NS
-
-
-def _learn_limits(view: _View, key: str) -> None:
-    from headway.catalog.organisation import Api, keep
-
-    with _patience("Asking the API for your organisation's limits"):
-        groups = Api(view.config.base_url, key, view.config.api_version).rate_limits()
-    if view.path is None:
-        view.notes.append("Your organisation's limits are not kept: there is no ledger.")
-    else:
-        keep(view.path, view.config.base_url, groups, view.now_ns)
-
-
 def _rows(
-    view: _View, provider: str | None, all_: bool, model: str | None, told: tuple[Live, ...]
+    view: View, provider: str | None, all_: bool, model: str | None, told: tuple[Live, ...]
 ) -> list[Row]:
     """The rows of the providers asked for; to find a model that is not one of Claude's, those of all."""
     from headway.catalog.matrix import CLAUDE, claude_rows, name_of, other_rows
@@ -207,7 +130,7 @@ def _with_limits(known: Mapping[str, KnownLimits], row: Row) -> Shown:
     return Shown(row, known.get(row.pool) if row.pool else None)
 
 
-def _explain(view: _View, row: Row, as_json: bool) -> None:
+def _explain(view: View, row: Row, as_json: bool) -> None:
     from headway.catalog.matrix import CLAUDE, name_of
     from headway.catalog.measured import by_day
     from headway.cli.modelpage import full, page, sources_of
@@ -230,7 +153,7 @@ def _explain(view: _View, row: Row, as_json: bool) -> None:
     _print_notes(console, view.notes)
 
 
-def _show_all(view: _View, shown: list[Shown], as_json: bool, as_csv: bool, as_markdown: bool) -> None:
+def _show_all(view: View, shown: list[Shown], as_json: bool, as_csv: bool, as_markdown: bool) -> None:
     from headway.catalog.facts import tier_terms
     from headway.cli import modelcolumns
 
@@ -253,7 +176,7 @@ def _show_all(view: _View, shown: list[Shown], as_json: bool, as_csv: bool, as_m
     _say(view.notes)
 
 
-def _about(view: _View, shown: list[Shown], columns: set[str]) -> list[str]:
+def _about(view: View, shown: list[Shown], columns: set[str]) -> list[str]:
     """What a number alone would hide, and what there was no room for."""
     from headway.catalog.facts import other_facts
     from headway.catalog.matrix import CLAUDE
@@ -278,7 +201,7 @@ def _about(view: _View, shown: list[Shown], columns: set[str]) -> list[str]:
     return notes
 
 
-def _whose_limits(view: _View, shown: list[Shown]) -> str:
+def _whose_limits(view: View, shown: list[Shown]) -> str:
     from headway.catalog.facts import tier_terms
 
     own = [each.limits for each in shown if each.limits is not None]
@@ -310,38 +233,6 @@ def _for_machines(row: Row, own: KnownLimits | None) -> dict[str, Any]:
         told = {"source": own.source, "at_ns": own.at_ns, "batch_queue": own.queue}
         shown["limits"] = {"per_minute": amounts, **told}
     return shown
-
-
-def _show_stale(view: _View, days: str | None, as_json: bool) -> int:
-    """Facts that are older than `days`; 1 if there are any."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    from headway.catalog.facts import all_facts
-
-    most = STALE_DAYS if days is None else int(days) if days.isascii() and days.isdecimal() else -1
-    if most < 0:
-        raise InputError(f"--stale takes days, not {visible(days or '')[:100]!r}", hint="Like --stale 90.")
-    today = date.fromisoformat(view.today)
-    old = [fact for fact in all_facts(view.today) if not fact.past and fact.age_days(today) > most]
-    old.sort(key=lambda fact: fact.as_of)
-    if as_json:
-        typer.echo(json.dumps({"at": view.today, "days": most, "stale": [asdict(fact) for fact in old]}))
-        return int(bool(old))
-    if not old:
-        typer.echo(f"No fact is older than {most} days.")
-        return 0
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
-    table.add_column("days", justify="right")
-    table.add_column("about")
-    table.add_column("what", overflow="fold")
-    for fact in old:
-        said = Text(fact.says).append(f"\n{fact.url}", style="dim")
-        table.add_row(f"{fact.age_days(today)}", fact.about, said)
-    console = Console(highlight=False)
-    console.print(table)
-    _print_notes(console, ["Days since the day for which a fact is known. Facts about the past do not age."])
-    return 1
 
 
 def _print_notes(console: Console, notes: Sequence[str]) -> None:
