@@ -29,11 +29,11 @@ DOCS = ROOT / "docs"
 PAGES = all_pages()
 CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
 COMMANDS = (
-    *("run", "usage", "count", "models", "emulate", "config check", "config init"),
+    *("run", "plan", "usage", "count", "models", "emulate", "config check", "config init"),
     *("keys add", "keys list", "keys rotate", "keys revoke"),
     *("usage session", "usage budgets", "usage waits", "usage estimates"),
     *("ledger info", "ledger prune", "ledger vacuum"),
-    *("serve", "exec", "top", "doctor", "reconcile"),
+    *("serve", "exec", "top", "doctor", "reconcile", "insights"),
 )
 OF_ALL = {"--help", "-h", "--version", "--install-completion", "--show-completion"}
 OF_OTHERS = {"--list", "--table", "--strict"}  # of other programs that the pages name

@@ -214,7 +214,7 @@ def _span(study: Study) -> str:
         if hours >= 48
         else f"{hours:.1f} h"
         if hours >= 2
-        else f"{hours * 60:.0f} min"
+        else f"{hours * 60:.0f} min" if hours >= 0.05 else f"{hours * 3600:.0f} s"
     )
 
 
@@ -282,6 +282,14 @@ def _notes(study: Study, top: int) -> Iterator[str]:
 
 
 def _explain(name: str, console: Console) -> None:
-    from headway.insights.rules import known_rule
+    from headway.insights.explain import paragraphs
+    from headway.insights.rules import RULES, known_rule
 
-    console.print(known_rule(name))
+    for number, rule in enumerate(RULES if name == "all" else [known_rule(name)]):
+        console.print(Text(("\n" if number else "") + rule, style="bold"))
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="cyan", no_wrap=True)
+        table.add_column(max_width=min(console.width - 12, 100))
+        for heading, text in paragraphs(rule):
+            table.add_row(heading, Text(text))
+        console.print(table)

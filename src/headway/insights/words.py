@@ -28,8 +28,7 @@ def duration(seconds: float) -> str:
 
 
 def who(where: dict[str, str]) -> str:
-    """A slice in a few words: tenant, then what else tells it."""
-    tenant = where.get("tenant", "")
-    rest = where.get("label") or where.get("job") or ""
-    named = f"{tenant}/{rest}" if rest and tenant not in ("", "default") else rest or tenant
-    return named or "default"
+    """A slice in a few words: its job or tenant, then its label."""
+    tenant, job, label = (where.get(name, "") for name in ("tenant", "job", "label"))
+    named = f"job {job}" if job else tenant
+    return f"{named}/{label}" if label and named not in ("", "default") else label or named or "default"
