@@ -154,11 +154,25 @@ def test_without_the_extra_it_says_what_to_install(missing: str, monkeypatch: py
 
 
 def test_columns_of_amounts_are_set_right_and_those_of_words_left() -> None:
-    rows = (("opus", "1,234", "$1.50", "12%", "6m 40s", "450k"), ("haiku", "-", "<$0.01", "-", "820ms", "30"))
-    page = render("t", (Section("", (Table(("model", "calls", "cost", "cached", "first", "input"), rows),)),))
-    assert re.search(r'<th scope="col">model</th>', page)
-    for name in ("calls", "cost", "cached", "first", "input"):
-        assert f'<th scope="col" class="r">{name}</th>' in page
+    columns = {
+        "calls": ("1,234", "11,746 (-81%)"),
+        "cost": ("$1.50", "<$0.01", "$3,578.88 (+17%)", "$6.42 ($6.34 to $6.50)", "$3+?"),
+        "share": ("12%", "-", "0.2 %", "1.5×"),
+        "time": ("6m 40s", "820ms", "5.6 s", "≤ 24 h", "42 s", "2h 5m", "~3 min"),
+        "size": ("450k", "30", "", "?"),
+    }
+    for name, cells in columns.items():
+        page = render("t", (Section("", (Table(("model", name), tuple(("opus", cell) for cell in cells)),)),))
+        assert '<th scope="col">model</th>' in page
+        assert f'<th scope="col" class="r">{name}</th>' in page, name
+
+
+def test_the_names_of_several_lines_are_beside_their_colours_and_one_needs_none() -> None:
+    lines = tuple(Series(f"line <{number}>", (0.0, 1.0), (1.0, float(number))) for number in range(8))
+    page = render("t", (Section("", (Figure("f", Lines(lines)), Figure("g", Lines(lines[:1])))),))
+    assert re.findall(r'<li class="k(\d)">line &lt;(\d)&gt;</li>', page) == [
+        (str(number % 6), str(number)) for number in range(8)
+    ]
 
 
 def test_a_page_is_there_whole_or_as_it_was(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_every_class_has_its_rule_and_all_colours_are_those_of_the_page() -> Non
 
 def test_texts_can_be_selected_and_are_those_of_the_data() -> None:
     found = texts(drawing(Figure("t", LINES), "f0-"))
-    assert {"0", "10k", "30k", "0s", "1m", "used", "held", "limit", "tier changes"} <= set(found)
+    assert {"0", "10k", "30k", "0s", "1m", "limit", "tier changes"} <= set(found)
     assert "$12.50" in texts(drawing(Figure("t", CHARTS[1]), "f0-"))
 
 

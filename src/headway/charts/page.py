@@ -24,9 +24,9 @@ from headway.charts.svg import drawing
 from headway.charts.words import clean
 from headway.errors import MachineError, OutputError
 
-_AMOUNT = re.compile(
-    r"[<>~≈]?[+−-]?\$?\d[\d,]*(?:\.\d+)?\s*(?:[kMGT%×]|ms|[smhd]|(?:[dhm] \d+[hms]))?(?:\+\?)?|[-–?]|"
-)
+_NUMBER = r"[<>~≈≤≥]?\s?[+−-]?\$?\d[\d,]*(?:\.\d+)?\s?(?:[kMGT%×x]|ms|min|[smhd])?(?:\s\d+\s?[hms])?"
+_AMOUNT = re.compile(rf"{_NUMBER}(?:\s?\({_NUMBER}(?: to {_NUMBER})?\))?(?:\+\??)?|[-–?]|")
+_COLUMNS = {6: 3, 7: 4, 8: 4}  # how many large amounts stand beside each other, where it is not all of them
 _MOST_SHOWN = 40  # rows of the data of a figure
 
 
@@ -38,6 +38,8 @@ class _Part:
     part: Text | Table | Numbers | Figure
     right: tuple[bool, ...] = ()
     markup: str = ""
+    legend: tuple[str, ...] = ()
+    columns: int = 0
     data: Table | None = None
 
 
@@ -111,11 +113,22 @@ def _part(part: Text | Table | Numbers | Figure, prefix: str, rules: list[tuple[
             drawn = drawing(part, prefix)
             rules.extend(drawn.rules)
             data = _data(part)
-            return _Part("figure", part, markup=drawn.markup, data=data, right=_right(data) if data else ())
+            right = _right(data) if data else ()
+            return _Part("figure", part, right, drawn.markup, _legend(part), data=data)
         case Text():
             return _Part("text", part)
         case Numbers():
-            return _Part("numbers", part)
+            count = len(part.items)
+            return _Part("numbers", part, columns=_COLUMNS.get(count, min(count, 5)))
+
+
+def _legend(figure: Figure) -> tuple[str, ...]:
+    """The names of series, where there are several to tell apart."""
+    match figure.chart:
+        case Lines(series) if len(series) > 1:
+            return tuple(each.name for each in series)
+        case _:
+            return ()
 
 
 def _right(table: Table) -> tuple[bool, ...]:

@@ -48,7 +48,6 @@ def _plot_lines(axes: Axes, chart: Lines) -> None:
             drawstyle="steps-post" if series.step else "default",
             marker="o" if len(series.x) <= _FEW else "",
             markersize=4,
-            label=clean(series.name) or "_",
             solid_capstyle="round",
         )
     axes.margins(x=0.01)
@@ -67,11 +66,6 @@ def _plot_lines(axes: Axes, chart: Lines) -> None:
     axes.set_axisbelow(True)
     _set_ticks(axes, "x", chart.x, 7)
     _set_ticks(axes, "y", chart.y, 6)
-    if len(chart.series) > 1:
-        columns = min(len(chart.series), 4)
-        axes.legend(
-            loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2, handlelength=1.4
-        )
 
 
 def _lowest(chart: Lines) -> float:

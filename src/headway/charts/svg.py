@@ -42,7 +42,6 @@ _SETTINGS: dict[Any, Any] = {
     "text.color": INK,
     "grid.color": GRID,
     "grid.linewidth": 0.7,
-    "legend.frameon": False,
     "path.simplify": True,
     "path.simplify_threshold": 0.3,
 }
@@ -57,8 +56,9 @@ class Drawing:
 
 
 def drawing(figure: Figure, prefix: str) -> Drawing:
-    """The figure as SVG. `prefix` keeps its names apart from those of other drawings of the page.
+    """The figure as SVG, without title and names of series: a page has room for them that a drawing has not.
 
+    `prefix` keeps its names apart from those of other drawings of the page.
     Raises MachineError if matplotlib is not installed.
     """
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it keeps its fonts is nobody's concern
