@@ -9,12 +9,12 @@ import pytest
 from msgspec import structs
 
 from drivers.stand_in import an_engine, nothing_is_left
-from headway.core.call import Fault, Unit
+from headway.core.call import Fault, Reading, Unit, Usage
 from headway.core.engine import Engine
 from headway.core.limit import Limit
 from headway.core.ports import Entry, OpenEntry
-from headway.core.steps import Outcome
-from headway.drivers.virtual import VirtualDriver
+from headway.core.steps import Outcome, Reply, Ticket
+from headway.drivers.virtual import Agenda, Event, VirtualDriver, Whole
 from headway.errors import WouldWaitTooLong
 from headway.stores.memory import MemoryStore
 from world import Provider, Rules, Truth, Work, a_call, job
@@ -191,3 +191,71 @@ def test_a_place_in_flight_that_comes_free_in_one_pool_is_used_by_another() -> N
     outcomes = driver.run(iter(calls))
     assert ids(outcomes) == ["0", "1"]
     nothing_is_left(driver.engine)
+
+
+def test_an_agenda_goes_from_one_thing_to_the_next_in_order_of_time() -> None:
+    agenda, seen = Agenda(), list[tuple[float, str]]()
+
+    def note(word: str) -> None:
+        seen.append((agenda.now, word))
+
+    agenda.at(2.0, note, "second")
+    agenda.at(1.0, lambda: agenda.at(0.5, note, "too late, so at once"))
+    agenda.at(2.0, note, "asked for later")
+    agenda.at(9.0, note, "not yet")
+    agenda.play(until=5.0)
+    assert seen == [(1.0, "too late, so at once"), (2.0, "second"), (2.0, "asked for later")]
+
+
+def test_whoever_asked_is_told_of_each_call_that_ends_and_nothing_is_kept() -> None:
+    work, told = some(20), list[Outcome]()
+    engine = Engine(MemoryStore(), limits=lambda _pool: RULES.limits(with_burst=True))
+    driver = VirtualDriver(engine, Provider(RULES, work), ended=told.append)
+    assert driver.run(iter(work.calls)) == []
+    assert sorted(ids(told), key=int) == [call.id for call in work.calls]
+
+
+def test_wall_time_begins_where_it_is_told_to() -> None:
+    work, records = some(1), list[OpenEntry | Entry]()
+    engine = Engine(MemoryStore(), limits=lambda _pool: RULES.limits(with_burst=True))
+    driver = VirtualDriver(engine, Provider(RULES, work), record=records.append, epoch_ns=10**18)
+    driver.start(work.calls[0], at=5.0)
+    driver.run(iter(()))
+    opened = next(entry for entry in records if isinstance(entry, OpenEntry))
+    assert opened.at_ns == pytest.approx(10**18 + 5 * 10**9, abs=10**9)
+
+
+class AtOnce:
+    """A world without a network, whose replies come whole."""
+
+    def delay(self, ticket: Ticket) -> float:
+        return 0.0
+
+    def arrive(self, ticket: Ticket, now: float) -> Sequence[tuple[float, Event]]:
+        usage = Usage(input_tokens=10, output_tokens=10, model="model")
+        readings = RULES.limits(with_burst=False)
+        shown = tuple(Reading(limit.unit, limit.amount, limit.amount) for limit in readings)
+        return ((2.0, Whole(shown, Reply(200, {}, {}, usage, None, None, 2.0))),)
+
+
+def test_head_and_reply_may_come_in_together() -> None:
+    engine = Engine(MemoryStore())  # that learns the limits from the head
+    driver = VirtualDriver(engine, AtOnce())
+    driver.start(a_call("0"))
+    (outcome,) = driver.run(iter(()))
+    assert outcome.reply is not None
+    assert driver.now == 2.0
+    assert {limit.unit: limit.amount for limit in engine.store.limits("pool")} == {
+        limit.unit: limit.amount for limit in RULES.limits(with_burst=False)
+    }
+    nothing_is_left(engine)
+
+
+def test_time_in_which_nobody_stands_in_line_binds_nobody() -> None:
+    rules = replace(RULES, requests=60.0, burst_s=1.0)
+    work = some(4)
+    driver = a_driver(work, rules)
+    for number, call in enumerate(work.calls):
+        driver.start(call, at=3600.0 * (number // 2))
+    driver.run(iter(()))
+    assert sum(driver.engine.pools["pool"].bound_s.values()) < 10.0

@@ -157,6 +157,8 @@ class Paced:
         call, now = outcome.call, self._driver.now
         assert isinstance(call, Replayed)
         asked = call.asked
+        if asked.sent_at >= 0.0:
+            self._pools[asked.pool].over(asked)
         if outcome.error is not None:
             self._tally.refused(asked, by_budget=isinstance(outcome.error, BudgetExceeded))
         elif outcome.problem is not None and asked.sent_at < 0.0:

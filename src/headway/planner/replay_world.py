@@ -8,14 +8,15 @@ limits as Anthropic's do, tokens to the nearest thousand; those of one pool are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from headway.core.call import Call, Fault, Problem, Reading, Unit, Usage
 from headway.core.limit import Limit
+from headway.core.running import PROGRESS_TOKENS
 from headway.core.steps import Reply, Ticket
-from headway.drivers.virtual import Done, Event, Headed, Whole
+from headway.drivers.virtual import Done, Event, Headed, Produced, Whole
 from headway.emulator.bucket import Bucket
 from headway.emulator.rules import Admit
 from headway.planner.replay_rows import Asked
@@ -24,6 +25,10 @@ BURST_S = 5.0  # of refill, that a full bucket holds where nothing is known of i
 ROUND_TRIP_S = 0.05  # of a refusal
 READ_EVERY_S = 1.0
 MINUTE_S = 60.0
+PROGRESS_MOST = 8  # times that a stream shows how far it is, where that matters
+_HOT = (
+    0.2  # of what a full bucket holds: with more output on the way, how far streams are matters to the engine
+)
 _ANYTHING = 1e-6
 _COUNTED_LATE = (Unit.OUTPUT_TOKENS, Unit.TOKENS)
 
@@ -80,6 +85,7 @@ class Pool:
     def __init__(self, limits: Sequence[Limit], now: float) -> None:
         self.limits = tuple(limits)
         self.refused: Counter[Unit] = Counter()
+        self.promised = 0  # output tokens of the calls in flight
         self._tanks: list[tuple[int, Unit, Tank]] = []
         self._drained: list[tuple[int, Unit, Bucket]] = []
         for index, limit in enumerate(limits):
@@ -87,6 +93,7 @@ class Pool:
                 self._drained.append((index, limit.unit, Bucket(_capacity(limit), limit.rate, now)))
             else:
                 self._tanks.append((index, limit.unit, Tank(_capacity(limit), limit.rate, now)))
+        self._watched = sum(_HOT * bucket.capacity for _, _, bucket in self._drained) or float("inf")
         self._read_at = float("-inf")
         self._minute_ends = 0.0
         self._now, self._all, self._most = ([0.0] * len(limits) for _ in range(3))
@@ -111,6 +118,7 @@ class Pool:
         """Let it in, after `refuse` did not: requests and input are taken now, output while it is produced."""
         if now >= self._minute_ends:
             self._fold(now)
+        self.promised += asked.output
         taken = self._now
         for index, unit, tank in self._tanks:
             amount = 1.0 if unit is Unit.REQUESTS else charged
@@ -122,6 +130,15 @@ class Pool:
             if unit is Unit.TOKENS:
                 bucket.charge(charged, now)
                 taken[index] += charged
+
+    def over(self, asked: Asked) -> None:
+        """A call that was let in has ended."""
+        self.promised -= asked.output
+
+    @property
+    def is_hot(self) -> bool:
+        """Whether so much output is on the way that it matters how far each reply is."""
+        return self.promised > self._watched
 
     def readings(self, now: float) -> tuple[Reading, ...]:
         """What the headers of a reply show that is admitted now."""
@@ -175,8 +192,9 @@ class Provider:
             reply = Reply(429, {}, problem=problem, total_s=ROUND_TRIP_S)
             return ((ROUND_TRIP_S, Headed(pool.readings(now), False)), (ROUND_TRIP_S, Done(reply)))
         readings, reply = pool.readings(now), _reply(asked, self.free[asked.model])
-        if asked.stream and readings:
-            return ((asked.first_s, Headed(readings, True)), (asked.total_s, Done(reply)))
+        if asked.stream and (readings or pool.is_hot):
+            head, done = (asked.first_s, Headed(readings, True)), (asked.total_s, Done(reply))
+            return (head, *_progress(asked), done) if pool.is_hot else (head, done)
         return ((asked.total_s, Whole(readings, reply)),)
 
     def admit(self, asked: Asked, pool: Pool, now: float) -> tuple[Unit, int] | None:
@@ -189,6 +207,14 @@ class Provider:
         asked.sent_at = now
         pool.charge(asked, charged_input(asked, is_free=self.free[asked.model]), now)
         return None
+
+
+def _progress(asked: Asked) -> Iterator[tuple[float, Event]]:
+    """How far a stream is, a few times."""
+    steps = min(asked.output // PROGRESS_TOKENS, PROGRESS_MOST)
+    for step in range(1, steps):
+        share = step / steps
+        yield asked.first_s + (asked.total_s - asked.first_s) * share, Produced(asked.output * share)
 
 
 def charged_input(asked: Asked, *, is_free: bool) -> int:
