@@ -16,32 +16,44 @@ def broken_rules(messages: Sequence[Message], system: Any = None, tools: Any = N
 
 
 def broken_turn_rules(messages: Sequence[Message]) -> list[str]:
-    """The rules about who speaks when, and about tools and their results."""
+    """The rules about who speaks when, and about tools and their results. Messages of one role in a row are one turn."""
     found: list[str] = []
-    messages = [message for message in messages if message["role"] != "system"]  # they stand between turns
-    if not messages:
+    turns = in_turns(messages)
+    if not turns:
         return ["no messages"]
-    if messages[0]["role"] != "user":
+    if turns[0][0] != "user":
         found.append("does not begin with the user")
     open_uses: set[str] = set()
-    before = ""
-    for number, message in enumerate(messages):
-        role, blocks = message["role"], as_blocks(message)
-        if role == before:
-            found.append(f"{number}: two of {role} in a row")
+    for number, (_, blocks) in enumerate(turns):
         if not blocks:
-            found.append(f"{number}: empty")
+            found.append(f"turn {number}: empty")
         results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
         if set(results) != open_uses:
-            found.append(f"{number}: results {results} for uses {sorted(open_uses)}")
+            found.append(f"turn {number}: results {results} for uses {sorted(open_uses)}")
         kinds = [block["type"] == "tool_result" for block in blocks]
         if kinds != sorted(kinds, reverse=True):
-            found.append(f"{number}: results of tools do not come first")
+            found.append(f"turn {number}: results of tools do not come first")
         open_uses = {block["id"] for block in blocks if block["type"] == "tool_use"}
-        before = role
     if open_uses:
         found.append("tools without results at the end")
     return found
+
+
+def in_turns(messages: Sequence[Message]) -> list[tuple[str, list[Any]]]:
+    """Roles and blocks of the turns; messages of the role system stand between them and are no turn."""
+    turns: list[tuple[str, list[Any]]] = []
+    for message in messages:
+        if message["role"] == "system":
+            continue
+        if not turns or turns[-1][0] != message["role"]:
+            turns.append((message["role"], []))
+        turns[-1][1].extend(as_blocks(message))
+    return turns
+
+
+def repeats(messages: Sequence[Message]) -> int:
+    """How often somebody speaks twice in a row."""
+    return sum(message["role"] != "system" for message in messages) - len(in_turns(messages))
 
 
 def broken_cache_rules(messages: Sequence[Message], system: Any, tools: Any) -> list[str]:
@@ -139,9 +151,14 @@ def _step(draw: st.DrawFn, serial: Any) -> list[Message]:
     ]
     if draw(st.booleans()):
         results[0]["content"] = [{"type": "text", "text": draw(WORDS)}]
-    if draw(st.integers(0, 4)) == 0:
+    is_split = draw(st.integers(0, 4)) == 0  # a message for each result, which the API takes as one turn
+    if not is_split and draw(st.integers(0, 4)) == 0:
         results.append({"type": "text", "text": f"hint {next(serial)}"})
     thinking = (
         [{"type": "thinking", "thinking": draw(WORDS), "signature": "s"}] if draw(st.booleans()) else []
     )
-    return [{"role": "assistant", "content": [*thinking, *uses]}, {"role": "user", "content": results}]
+    answers = [[each] for each in results] if is_split else [results]
+    return [
+        {"role": "assistant", "content": [*thinking, *uses]},
+        *[{"role": "user", "content": answer} for answer in answers],
+    ]

@@ -82,3 +82,10 @@ def test_odd_requests_are_counted_all_the_same(request: dict[str, Any]) -> None:
 def test_a_count_reads_like_a_number() -> None:
     assert str(Count(1234, 1000, 1400)) == "1,234 (1,000 to 1,400)"
     assert str(Count(1234, 1234, 1234, "provider")) == "1,234"
+
+
+def test_what_is_nested_beyond_reason_is_counted_all_the_same() -> None:
+    deep: Any = "x"
+    for _ in range(900):
+        deep = [deep]
+    assert count({"messages": [{"role": "user", "content": deep}]}, MODEL).tokens > 0

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context.rules import Message, as_blocks, bare, broken_rules, conversations, places
+from context.recordings import counted_requests
+from context.rules import Message, as_blocks, bare, broken_rules, conversations, places, repeats
 from headway.context import Fitted, count, fit
 from headway.context.counting import facts_of
 from headway.context.cutting import STRATEGIES, Strategy
@@ -87,6 +88,7 @@ def test_what_comes_out_is_valid_within_the_budget_in_order_and_has_all_that_is_
         assert fitted.excess > 0 or fitted.tokens > budget * 0.99
         return
     assert broken_rules(fitted.messages, fitted.system, fitted.tools) == []
+    assert repeats(fitted.messages) <= repeats(messages)
     assert fitted.after.tokens <= budget
     blocks = sum(len(as_blocks(message)) for message in fitted.messages)
     assert count(fitted.arguments, MODEL).tokens == pytest.approx(fitted.after.tokens, abs=2 + blocks)
@@ -120,7 +122,7 @@ def test_as_a_conversation_grows_what_went_never_comes_back(
     gone: set[int] = set()
     for end in range(1, len(messages) + 1):
         is_open = any(block["type"] == "tool_use" for block in as_blocks(messages[end - 1]))
-        if is_open or messages[end - 1]["role"] == "system":
+        if is_open or messages[end - 1]["role"] == "system" or broken_rules(messages[:end]):
             continue
         fitted = tried(messages[:end], budget, strategy, ())
         if isinstance(fitted, Fitted):
@@ -365,3 +367,32 @@ def test_cutting_in_notches_costs_less_than_half_of_cutting_just_enough(
 ) -> None:
     history = agent(160, 1500)
     assert price(history, monkeypatch, 0.25) < 0.5 * price(history, monkeypatch, 1e-9)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_recorded_conversations_stay_as_valid_as_they_were(strategy: Strategy) -> None:
+    """But for two, whose ids of tools somebody mixed up: those are refused."""
+    tried_of = refused = 0
+    for request, _ in counted_requests():
+        messages, facts = request["messages"], facts_of(request["model"])
+        if len(messages) < 3 or facts is None:
+            continue
+        if broken_rules(messages, request.get("system"), request.get("tools")):
+            refused += 1
+            with pytest.raises(InputError):
+                fit(messages, request["model"], 1000)
+            continue
+        around = {name: request[name] for name in ("system", "tools") if request.get(name)}
+        try:
+            whole_of = fit(messages, request["model"], 1000, **around).before.tokens
+            fitted = fit(
+                messages, request["model"], 1000, budget=int(whole_of * 0.7), strategy=strategy, **around
+            )
+        except RequestTooLarge:
+            continue
+        assert broken_rules(fitted.messages, fitted.system, fitted.tools) == []
+        assert repeats(fitted.messages) <= repeats(messages)
+        assert fitted.after.tokens <= int(whole_of * 0.7)
+        tried_of += 1
+    assert refused <= 2
+    assert tried_of >= 5

@@ -49,7 +49,7 @@ def test_the_sum_is_that_of_the_lines(tmp_path: Path) -> None:
     assert [(each.custom_id, each.line, each.tokens) for each in found.largest] == [
         (f"l{n}", n, sizes[n - 1]) for n in (100, 99, 98, 97, 96)
     ]
-    assert found.models[MODEL].max_output_tokens == 10_000
+    assert sum(found.models[MODEL].ceilings) == 10_000
 
 
 def test_lines_that_cannot_be_run_are_told_and_not_counted(tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_models_are_summed_apart_and_may_be_replaced(tmp_path: Path) -> None:
         "claude-opus-4": 1,
     }
     replaced = counted(tmp_path, *lines, model="claude-haiku-4-5", max_tokens=7)
-    assert {model: sums.max_output_tokens for model, sums in replaced.models.items()} == {
-        "claude-haiku-4-5": 21
+    assert {model: list(sums.ceilings) for model, sums in replaced.models.items()} == {
+        "claude-haiku-4-5": [7, 7, 7]
     }
 
 

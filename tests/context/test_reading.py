@@ -7,7 +7,10 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from headway.context import count, explain
 from headway.context.reading import Asked, JobFile, read
 from headway.errors import InputError
 
@@ -44,6 +47,29 @@ def kind(value: Any) -> str:
 )
 def test_the_kind_is_seen_by_the_content(value: Any, taken_as: str) -> None:
     assert kind(value) == taken_as
+
+
+JSON = st.recursive(
+    st.none() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["messages", "role", "content", "params", "prompt", "type", "tools"]), inner
+        )
+    ),
+    max_leaves=10,
+)
+
+
+@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()) | st.text().map(str.encode))
+def test_whatever_comes_is_taken_for_something_or_refused(data: bytes) -> None:
+    try:
+        found = read(BytesIO(data), "input")
+    except InputError:
+        return
+    if isinstance(found, Asked):
+        assert count(found.request, "claude-opus-4").tokens > 0
+        assert explain(found.request, "claude-opus-4").items
 
 
 @pytest.mark.parametrize(

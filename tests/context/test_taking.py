@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from headway.context.counting import Count, facts_of
-from headway.context.taking import beyond, cost_of, draws, fit_of
-from headway.core.call import Unit
+from headway.context.taking import beyond, cost_of, draws, fit_of, sum_cost
+from headway.core.call import Unit, Usage
 from headway.core.limit import parse_limits, with_burst
 from headway.ledger.price import Prices
+from headway.ledger.tariff import Terms, find_tariff
 
 NOW = 1_790_000_000 * 10**9  # autumn 2026
 OPUS_4, OPUS_4_8 = facts_of("claude-opus-4"), facts_of("claude-opus-4-8")
@@ -92,3 +93,24 @@ def test_only_units_that_a_call_draws_on_are_held_against_it() -> None:
     assert {draw.limit.unit for draw in draws(parse_limits("output_tokens=8k/min"), "", 1, 200)} == {
         Unit.OUTPUT_TOKENS
     }
+
+
+def test_the_cost_of_many_calls_is_that_of_each_at_the_price_for_its_length() -> None:
+    """Haiku 5.5 costs five times as much for prompts of more than 100,000 tokens, on all of the prompt."""
+    prices, model = Prices(), "claude-haiku-5-5"
+    calls = [(100_000, 10), (100_001, 10), (50, 7), (900_000, 0)]
+    one_by_one = [
+        prices.cost(model, Usage(input_tokens=taken, output_tokens=given), NOW).nanousd
+        for taken, given in calls
+    ]
+    assert None not in one_by_one
+    assert sum_cost(find_tariff(model, NOW, Terms()), calls) == sum(each or 0 for each in one_by_one)
+    assert sum_cost(None, calls) is None
+
+
+def test_a_batch_costs_half() -> None:
+    calls = [(1_000, 10)]
+    full, half = (
+        sum_cost(find_tariff("claude-opus-4", NOW, Terms(batch=each)), calls) for each in (False, True)
+    )
+    assert full == 1_000 * 15_000 + 10 * 75_000 == 2 * (half or 0)

@@ -19,6 +19,7 @@ from headway.providers.shares import Scale, Weight, shares, total
 NINE_IN_TEN = 1.645  # standard deviations
 _LEAST = 4  # tokens
 _EXACT_LEAST = 1
+_DEPTH = 60  # of values within values
 
 Way = Literal["fit", "ctok", "provider"]
 
@@ -75,25 +76,25 @@ def facts_of(model: str) -> ModelFacts | None:
     return Catalog.load().model(model)
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, depth: int = _DEPTH) -> Any:
     """The same out of dicts and lists: replies of the SDK hold objects of its own, which know how to become dicts.
 
-    What is plain already is returned as it is.
+    What is plain already is returned as it is, and so is what is nested deeper than any request.
     """
-    if isinstance(value, str | int | float) or value is None:
+    if isinstance(value, str | int | float) or value is None or depth == 0:
         return value
     if isinstance(value, Mapping):
-        fields = {key: plain(each) for key, each in value.items()}
+        fields = {key: plain(each, depth - 1) for key, each in value.items()}
         changed = type(value) is not dict or any(fields[key] is not each for key, each in value.items())
         return fields if changed else value
     if isinstance(value, list | tuple):
-        items = [plain(each) for each in value]
+        items = [plain(each, depth - 1) for each in value]
         changed = type(value) is not list or any(
             new is not old for new, old in zip(items, value, strict=True)
         )
         return items if changed else value
     if isinstance(value, _model_type()):
-        return plain(value.model_dump(mode="json", exclude_unset=True))
+        return plain(value.model_dump(mode="json", exclude_unset=True), depth - 1)
     return value
 
 

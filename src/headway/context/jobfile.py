@@ -1,4 +1,4 @@
-"""How many tokens a job file takes: in all, and how they are spread over its lines. Eight bytes of memory a line."""
+"""How many tokens a job file takes: in all, and how they are spread over its lines. Some 40 bytes of memory a line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any, BinaryIO
 
 from headway.context.counting import NINE_IN_TEN, Count, Way
 from headway.context.sampling import Ratio, drawn, ratio_of
-from headway.core.forecast import Lengths
 from headway.errors import JobFileError
 from headway.jobs.ids import Ids
 from headway.jobs.index import BadLine, Checked, Index, scan
@@ -19,20 +18,23 @@ from headway.providers.anthropic import Anthropic
 from headway.providers.catalog import oversize
 
 _LARGEST = 5
+_MOST = 2**32 - 1
 
 Ask = Callable[[Sequence[Mapping[str, Any]]], list[Count] | None]
 
 
 @dataclass(slots=True)
 class Sums:
-    """What the lines of one model add up to. Tokens; `expected_output` by the lengths that replies usually have."""
+    """What the lines of one model take. Tokens; `inputs` and `ceilings` (their max_tokens) are of each line."""
 
-    lines: int = 0
     input_tokens: float = 0.0
     doubt: float = 0.0
-    max_output_tokens: int = 0
-    expected_output: float = 0.0
-    largest: float = 0.0
+    inputs: array[int] = field(default_factory=lambda: array("I"))
+    ceilings: array[int] = field(default_factory=lambda: array("I"))
+
+    @property
+    def lines(self) -> int:
+        return len(self.inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,6 @@ class _Counter:
     sums: dict[str, Sums] = field(default_factory=dict)
     too_large: int = 0
     ids: Ids = field(default_factory=Ids)
-    lengths: Lengths = field(default_factory=Lengths)
 
     def request(self, data: bytes, number: int) -> tuple[dict[str, Any], Line]:
         """What a line asks, with what replaces its own words."""
@@ -107,17 +108,15 @@ class _Counter:
 
     def _add(self, checked: Checked, number: int) -> None:
         estimate, tokens = checked.estimate, round(checked.estimate.input_tokens)
-        self.sizes.append(min(tokens, 2**32 - 1))
+        self.sizes.append(min(tokens, _MOST))
         self.numbers.append(number)
         entry = (tokens, -number, checked.line.custom_id)
         (heappush if len(self.largest) < _LARGEST else heappushpop)(self.largest, entry)
         sums = self.sums.setdefault(checked.identity.model, Sums())
-        sums.lines += 1
         sums.input_tokens += estimate.input_tokens
         sums.doubt += estimate.error * estimate.input_tokens
-        sums.max_output_tokens += estimate.max_output_tokens
-        sums.expected_output += self.lengths.expect(estimate.max_output_tokens).mean
-        sums.largest = max(sums.largest, estimate.input_tokens)
+        sums.inputs.append(min(tokens, _MOST))
+        sums.ceilings.append(min(estimate.max_output_tokens, _MOST))
 
 
 def count_job(
@@ -144,7 +143,8 @@ def count_job(
     ratio, way = known or (Ratio(1.0, 0.0, 0), "fit")
     sizes = sorted(round(size * ratio.mean) for size in counter.sizes)
     for sums in counter.sums.values():
-        sums.input_tokens, sums.largest = sums.input_tokens * ratio.mean, sums.largest * ratio.mean
+        sums.input_tokens *= ratio.mean
+        sums.inputs = array("I", (min(round(size * ratio.mean), _MOST) for size in sums.inputs))
     return JobCount(
         lines=len(sizes),
         count=_count(counter.sums, ratio, way),

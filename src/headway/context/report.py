@@ -13,12 +13,13 @@ from headway.context.counting import Count
 from headway.context.ctoks import refined
 from headway.context.explaining import Explanation, explain
 from headway.context.history import usual_output
-from headway.context.jobfile import JobCount
-from headway.context.taking import Cost, Draw, Fit, cost_of, draws, fit_of
+from headway.context.jobfile import JobCount, Sums
+from headway.context.taking import Cost, Draw, Fit, cost_of, draws, fit_of, sum_cost
 from headway.core.call import Unit
 from headway.core.forecast import Lengths
 from headway.core.limit import Limit
 from headway.ledger.price import Prices
+from headway.ledger.tariff import Terms, find_tariff
 from headway.providers.anthropic import Anthropic
 from headway.providers.catalog import Catalog
 from headway.providers.parsed import whole
@@ -91,24 +92,36 @@ def report(
 
 
 def job_report(config: Config, counted: JobCount, *, at_ns: int) -> JobReport:
-    """What a counted job takes, by model."""
-    catalog, prices, provider = Catalog.load(), Prices(), Anthropic()
+    """What a counted job takes, by model. `at_ns`: wall time, for prices."""
+    catalog, provider = Catalog.load(), Anthropic()
     models: list[ModelSum] = []
     found: dict[str, tuple[Draw, ...]] = {}
     for model, sums in counted.models.items():
-        tokens, out = round(sums.input_tokens), round(sums.expected_output)
-        high = round(tokens * counted.count.high / counted.count.tokens) if counted.count.tokens else tokens
-        likely = cost_of(prices, model, Count(tokens, tokens, high), 0, out, sums.max_output_tokens, at_ns)
-        half = None if likely.expected is None else (likely.expected + 1) // 2
-        models.append(
-            ModelSum(
-                model, sums.lines, tokens, out, sums.max_output_tokens, likely.expected, likely.most, half
-            )
-        )
+        each = _model_sum(model, sums, counted.count, at_ns)
+        models.append(each)
         pool = provider.identify(_PATH, {"model": model}).pool or ""
-        usual = round(sums.expected_output / sums.lines)
-        found[model] = tuple(_draws(config, catalog, pool, round(sums.largest), usual))
+        usual = round(each.expected_output_tokens / each.lines)
+        found[model] = tuple(_draws(config, catalog, pool, max(sums.inputs), usual))
     return JobReport(counted, tuple(models), found)
+
+
+def _model_sum(model: str, sums: Sums, count: Count, at_ns: int) -> ModelSum:
+    lengths = Lengths()
+    means = {ceiling: round(lengths.expect(float(ceiling)).mean) for ceiling in set(sums.ceilings)}
+    likely = list(zip(sums.inputs, (means[ceiling] for ceiling in sums.ceilings), strict=True))
+    above = count.high / max(1, count.tokens)
+    most = zip((round(tokens * above) for tokens in sums.inputs), sums.ceilings, strict=True)
+    standard = find_tariff(model, at_ns, Terms())
+    return ModelSum(
+        model=model,
+        lines=sums.lines,
+        input_tokens=round(sums.input_tokens),
+        expected_output_tokens=sum(out for _, out in likely),
+        max_output_tokens=sum(sums.ceilings),
+        cost_nanousd=sum_cost(standard, likely),
+        most_nanousd=sum_cost(standard, most),
+        batch_nanousd=sum_cost(find_tariff(model, at_ns, Terms(batch=True)), likely),
+    )
 
 
 def _expected(ledger: Path | None, model: str, most: int) -> tuple[int, str]:

@@ -7,14 +7,16 @@ of the input limit, and output counts as it is produced, so the expected output 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from headway.context.counting import Count
 from headway.core.call import Unit, Usage
 from headway.core.limit import Limit
 from headway.ledger.price import Prices
+from headway.ledger.tariff import Tariff
 from headway.providers.catalog import ModelFacts
 
 Verdict = Literal["fits", "may fit", "does not fit", "not known"]
@@ -125,6 +127,29 @@ def cost_of(
         written=price(count.tokens - kept, written=kept) if kept else None,
         read=price(count.tokens - kept, read=kept) if kept else None,
     )
+
+
+def sum_cost(tariff: Tariff | None, calls: Iterable[tuple[int, int]]) -> int | None:
+    """Nanodollars of calls, each a pair of tokens in and out: every one at the price for prompts of its length.
+
+    Rounded once. None: no price is known.
+    """
+    if tariff is None:
+        return None
+    sums = [[0, 0, 0] for _ in tariff.steps]  # calls, tokens in, tokens out
+    last = len(sums) - 1
+    for taken, given in calls:
+        place = next((n for n, (beyond_tokens, *_) in enumerate(tariff.steps) if taken > beyond_tokens), last)
+        sums[place][0] += 1
+        sums[place][1] += taken
+        sums[place][2] += given
+    total = Fraction(0)
+    for (_, _, prices), (count, taken, given) in zip(tariff.steps, sums, strict=True):
+        if (taken and prices.input is None) or (given and prices.output is None):
+            return None
+        total += taken * Fraction(prices.input or 0) + given * Fraction(prices.output or 0)
+        total += count * Fraction(prices.request)
+    return round(total / 1_000_000)
 
 
 def draws(limits: Sequence[Limit], source: str, input_tokens: int, output_tokens: int) -> Iterator[Draw]:

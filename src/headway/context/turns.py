@@ -49,10 +49,10 @@ def turns(messages: Sequence[Message], pinned: Collection[int]) -> Turns:
     """Take a conversation apart that `check` has passed. Raises InputError where it cannot begin, or not with what is
     pinned."""
     pinned = {*pinned, *(number for number, message in enumerate(messages) if message["role"] == "system")}
-    start = next((number for number, message in enumerate(messages) if begins(message)), None)
-    if start is None:
+    begin = _beginnings(_runs(messages), messages)
+    if not begin:
         raise InputError("the conversation has no message of the user that is more than results of tools")
-    exchanges = _exchanges(messages, start)
+    start, exchanges = begin[0], _exchanges(messages, begin)
     atoms: list[tuple[int, ...]] = []
     for exchange in exchanges[:-1]:
         atoms += _atoms(exchange, pinned, is_newest=False)
@@ -66,14 +66,9 @@ def turns(messages: Sequence[Message], pinned: Collection[int]) -> Turns:
     return Turns(orphans, tuple(atoms))
 
 
-def begins(message: Message) -> bool:
-    """Whether a conversation can begin with this message: the user's, and no result of a tool in it."""
-    return message["role"] == "user" and not _ids(message, "tool_result")
-
-
 def first_question(messages: Sequence[Message]) -> int | None:
     """The number of the first message that a conversation can begin with."""
-    return next((number for number, message in enumerate(messages) if begins(message)), None)
+    return next(iter(_beginnings(_runs(messages), messages)), None)
 
 
 def blocks_of(message: Message) -> list[Any]:
@@ -82,18 +77,44 @@ def blocks_of(message: Message) -> list[Any]:
     return content if isinstance(content, list) else [{"type": "text", "text": content}]
 
 
-def _exchanges(messages: Sequence[Message], start: int) -> list[Exchange]:
+def _runs(messages: Sequence[Message]) -> list[tuple[str, list[int]]]:
+    """Roles and the numbers of their messages; the API takes messages of one role in a row as one turn.
+
+    Messages of the role system belong to the turn that they follow.
+    """
+    runs: list[tuple[str, list[int]]] = []
+    for number, message in enumerate(messages):
+        role = str(message["role"])
+        if runs and role in (runs[-1][0], "system"):
+            runs[-1][1].append(number)
+        else:
+            runs.append((role, [number]))
+    return runs
+
+
+def _beginnings(runs: Sequence[tuple[str, list[int]]], messages: Sequence[Message]) -> list[int]:
+    """Numbers of the messages that a conversation can begin with: the user's, and no result of a tool in them or after
+    them in the same turn."""
+    found: list[int] = []
+    for role, numbers in runs:
+        if role == "user":
+            last = max((number for number in numbers if _ids(messages[number], "tool_result")), default=-1)
+            found += [number for number in numbers if number > last and messages[number]["role"] == "user"]
+    return found
+
+
+def _exchanges(messages: Sequence[Message], begin: Sequence[int]) -> list[Exchange]:
     found: list[Exchange] = []
-    before = ""
-    for number in range(start, len(messages)):
+    beginnings, before = frozenset(begin), ""
+    for number in range(begin[0], len(messages)):
         role = str(messages[number]["role"])
-        if begins(messages[number]):
+        if number in beginnings:
             found.append(Exchange([number]))
         elif role == "assistant" and before != "assistant":
             found[-1].steps.append([number])
         else:
             (found[-1].steps[-1] if found[-1].steps else found[-1].question).append(number)
-        before = role
+        before = before if role == "system" else role
     return found
 
 
@@ -109,27 +130,33 @@ def check(messages: Sequence[Message]) -> None:
     """Refuse what no trimming can mend. Raises InputError: which message, and what is wrong with it."""
     if not messages:
         raise InputError("the conversation is empty")
-    asked: frozenset[str] = frozenset()  # ids of tools that the message before used
     for number, message in enumerate(messages):
         _check_shape(number, message)
-        if message["role"] == "system":
-            continue
-        answered = _ids(message, "tool_result")
+    runs = _runs(messages)
+    begin = _beginnings(runs, messages)
+    first = begin[0] if begin else len(messages)
+    asked: frozenset[str] = frozenset()  # ids of tools that the turn before used
+    for role, numbers in runs:
+        answered = _of_run(messages, numbers, "tool_result")
         if missing := sorted(asked - answered):
             raise InputError(
-                f"messages[{number - 1}] uses a tool ({missing[0]}) that the next message has no result for"
+                f"messages[{numbers[0] - 1}] uses a tool ({missing[0]}) that the next message has no result for"
             )
         foreign = sorted(answered - asked)
-        if foreign and first_question(messages[:number]) is not None:
+        if foreign and numbers[0] > first:
             raise InputError(
-                f"messages[{number}] has a result ({foreign[0]}) of a tool that the message before did not use"
+                f"messages[{numbers[0]}] has a result ({foreign[0]}) of a tool that the message before did not use"
             )
-        asked = _ids(message, "tool_use") if message["role"] == "assistant" else frozenset()
+        asked = _of_run(messages, numbers, "tool_use") if role == "assistant" else frozenset()
     if asked:
         raise InputError(
             f"messages[{len(messages) - 1}] uses a tool ({min(asked)}), and its result is still to come",
             hint="Add the message with the result, then fit.",
         )
+
+
+def _of_run(messages: Sequence[Message], numbers: Sequence[int], kind: str) -> frozenset[str]:
+    return frozenset[str]().union(*(_ids(messages[number], kind) for number in numbers))
 
 
 def _check_shape(number: int, message: Message) -> None:
