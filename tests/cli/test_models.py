@@ -24,7 +24,7 @@ from headway.cli.models import models
 from headway.core.call import Unit
 from headway.core.limit import Limit
 from headway.emulator.server import Emulator
-from headway.errors import InputError
+from headway.errors import InputError, LedgerError
 
 ADMIN = "sk-ant-admin01-very-secret"
 app = typer.Typer()
@@ -226,6 +226,8 @@ def test_what_calls_measured_stands_beside_the_published_figures(tmp_path: Path)
     assert "400ms" in row
     page = flat(run("claude-opus-4").stdout)
     assert "all 30 400ms 400ms 48 0% 0% 0% $22.50" in page
+    (alone,) = csv.DictReader(io.StringIO(run("claude-opus-4", "--csv").stdout))
+    assert (alone["calls"], alone["first_token_p50_ms"]) == ("30", "400.0")
     (day,) = as_json("claude-opus-4")["days"]
     assert day["nanousd_per_1000_calls"] == 22_500_000_000
 
@@ -309,6 +311,17 @@ def test_stale_facts_are_listed_and_the_exit_code_says_so(days: str, code: int) 
 def test_stale_takes_days() -> None:
     with pytest.raises(InputError, match="takes days"):
         run("--stale", "soon")
+
+
+def test_a_ledger_that_cannot_be_read_is_a_note_unless_it_was_named(tmp_path: Path) -> None:
+    broken = tmp_path / "ledger.sqlite3"
+    broken.write_text("no ledger" * 1000)
+    for arguments in ((), ("claude-opus-4",)):
+        page = run(*arguments).stdout
+        assert "claude-opus-4-0" in page
+        assert "Nothing measured is shown" in flat(page)
+        with pytest.raises(LedgerError):
+            run(*arguments, "--ledger", str(broken))
 
 
 def test_without_a_ledger_it_works_all_the_same() -> None:

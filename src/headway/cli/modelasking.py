@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from headway.config import Config
-from headway.errors import HeadwayError
+from headway.errors import HeadwayError, LedgerError
 from headway.ledger.sqlite import default_path
 
 if TYPE_CHECKING:  # a table of what is published asks nobody
     from headway.catalog.limits import KnownLimits
+    from headway.catalog.measured import Measured
     from headway.catalog.organisation import Live
 
 _FRESH_NS = 3600 * 10**9  # for so long the organisation's limits are not asked for again
@@ -41,6 +43,18 @@ class View:
         if self.config.ledger == "none":
             return None
         return Path(self.config.ledger) if self.config.ledger else default_path()
+
+    def read_measured(self, read: Callable[[Path], dict[str, Measured]]) -> dict[str, Measured]:
+        """What the ledger measured. One that cannot be read is a note, unless it was named just now: then a LedgerError."""
+        if self.path is None:
+            return {}
+        try:
+            return read(self.path)
+        except LedgerError as error:
+            if self.config.sources.get("ledger") == "--ledger":
+                raise
+            self.notes.append(f"Nothing measured is shown: {error}.")
+            return {}
 
     def limits(self) -> dict[str, KnownLimits]:
         """The limits that hold, by pool."""

@@ -79,22 +79,28 @@ def models(
         from headway.cli.modelage import show_stale
 
         raise typer.Exit(show_stale(Console(highlight=False), view.today, model, as_json=as_json))
-    told = ask(view, refresh)
-    rows = _rows(view, provider, all_, model, told)
+    explaining = model is not None and not (as_csv or as_markdown)
+    rows = _rows(view, provider, all_, model, ask(view, refresh), measuring=not explaining)
     if model is not None:
         from headway.catalog.matrix import find
 
         rows = [find(model, rows)]
-        if not (as_csv or as_markdown):
-            _explain(view, rows[0], as_json)
-            return
+    if explaining:
+        _explain(view, rows[0], as_json)
+        return
     shown = [row for row in rows if all_ or model or row.is_current]
     known = view.limits()
     _show_all(view, [_with_limits(known, row) for row in shown], as_json, as_csv, as_markdown)
 
 
 def _rows(
-    view: View, provider: str | None, all_: bool, model: str | None, told: tuple[Live, ...]
+    view: View,
+    provider: str | None,
+    all_: bool,
+    model: str | None,
+    told: tuple[Live, ...],
+    *,
+    measuring: bool,
 ) -> list[Row]:
     """The rows of the providers asked for; to find a model that is not one of Claude's, those of all."""
     from headway.catalog.matrix import CLAUDE, claude_rows, name_of, other_rows
@@ -107,7 +113,7 @@ def _rows(
         _check_provider(provider)
     rows = []
     if provider in (None, CLAUDE):
-        measured = by_model(view.path, name_of, view.now_ns) if view.path and model is None else {}
+        measured = view.read_measured(lambda path: by_model(path, name_of, view.now_ns)) if measuring else {}
         rows = claude_rows(view.today, view.now_ns, measured, told)
     if everyone or provider not in (None, CLAUDE):
         rows += other_rows(view.now_ns, provider or "")
@@ -136,7 +142,9 @@ def _explain(view: View, row: Row, as_json: bool) -> None:
     from headway.cli.modelpage import full, page, sources_of
 
     own = view.limits().get(row.pool) if row.pool else None
-    days = by_day(view.path, name_of, row.model, view.now_ns) if view.path and row.provider == CLAUDE else {}
+    days = {}
+    if row.provider == CLAUDE:
+        days = view.read_measured(lambda path: by_day(path, name_of, row.model, view.now_ns))
     row = replace(row, measured=days.pop("all", None))
     if as_json:
         shown = _for_machines(row, own) | {
