@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
@@ -13,10 +16,13 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
+from cli.reporting import WILD
+from cli.reporting import fill as fill_more
+from headway.cli.main import app as headway
 from headway.cli.usage import dollars, humane, picture, since_ns, usage
 from headway.core.call import Class, Usage
 from headway.core.ports import Entry, OpenEntry
-from headway.errors import InputError
+from headway.errors import InputError, OutputError
 from headway.ledger.report import Line, Report
 from headway.ledger.sqlite import SqliteLedger
 
@@ -223,3 +229,184 @@ def test_a_ledger_that_is_not_kept_is_an_error_that_says_who_wants_that() -> Non
     result = run(app, [], env={"HEADWAY_LEDGER": "none"})
     assert isinstance(result.exception, InputError)
     assert "HEADWAY_LEDGER" in str(result.exception)
+
+
+@pytest.fixture
+def more(tmp_path: Path) -> Path:
+    return fill_more(tmp_path / "more.db")
+
+
+def asked(*words: str, ledger: Path, columns: int = 80) -> str:
+    """What the whole command says."""
+    result = run(headway, ["usage", *words, "--ledger", str(ledger)], env={"COLUMNS": str(columns)})
+    assert result.exception is None, result.exception
+    return result.stdout
+
+
+def failed(*words: str) -> InputError:
+    result = run(headway, ["usage", *words])
+    assert isinstance(result.exception, InputError), result.stdout
+    return result.exception
+
+
+def test_two_words_are_grouped_by_the_first(more: Path) -> None:
+    page = asked("--by", "tenant,status", "--since", "all", ledger=more).splitlines()
+    assert page[0].split()[:2] == ["tenant", "status"]
+    first = next(number for number, row in enumerate(page) if row.startswith("bob"))
+    assert page[first].split()[1] == "ok"
+    assert page[first + 1].split()[:2] == ["rate_limited", "429"]
+
+
+def test_times_stand_beside_each_other_where_there_is_room(more: Path) -> None:
+    wide = asked("--by", "tenant,day", "--since", "all", ledger=more, columns=140)
+    narrow = asked("--by", "tenant,day", "--since", "all", ledger=more, columns=80)
+    assert "trend" in wide
+    assert "trend" not in narrow
+    assert "█" in wide
+    assert wide.count("alice") == narrow.count("alice") == 1
+    assert max(map(len, wide.splitlines())) <= 140
+    assert max(map(len, narrow.splitlines())) <= 80
+
+
+def test_only_the_first_with_the_total_of_all(more: Path) -> None:
+    answer = json.loads(asked("--by", "tenant", "--top", "1", "--sort", "waiting", "--json", ledger=more))
+    assert [line["key"] for line in answer["lines"]] == ["bob"]
+    assert answer["total"]["calls"] == 4
+    assert answer["total"]["attempts"] == 5
+
+
+def test_what_is_asked_for_is_in_the_answer(more: Path) -> None:
+    words = (
+        "--by",
+        "tenant,day",
+        "--where",
+        "tenant=alice",
+        "--where",
+        "tenant=b*",
+        "--until",
+        "1h",
+        "--json",
+    )
+    answer = json.loads(asked(*words, ledger=more))
+    assert answer["by"] == "tenant,day"
+    assert answer["where"] == ["tenant=alice", "tenant=b*"]
+    assert answer["until_ns"] > answer["since_ns"]
+    assert {line["key"] for line in answer["lines"]} == {"alice"}
+    assert all(line["second"].startswith("20") for line in answer["lines"])
+
+
+def test_one_word_has_no_second(more: Path) -> None:
+    answer = json.loads(asked("--json", ledger=more))
+    assert "second" not in answer["lines"][0]
+    assert "second" not in answer["total"]
+
+
+def test_running_totals_of_each_session(more: Path) -> None:
+    words = ("--by", "session", "--cumulative", "--since", "all")
+    answer = json.loads(asked(*words, "--json", ledger=more))
+    mine = [line for line in answer["lines"] if line["key"] == "s1"]
+    assert [line["running_cost_nanousd"] for line in mine] == [2 * 10**9, 3 * 10**9]
+    page = asked(*words, ledger=more)
+    assert "cost so far" in page
+    assert "$3.00" in page
+    assert max(map(len, page.splitlines())) <= 80
+
+
+def test_tables_for_other_programs(more: Path, tmp_path: Path) -> None:
+    said = asked("--by", "tenant,day", "--since", "all", "--format", "csv", ledger=more)
+    rows = list(csv.DictReader(StringIO(said)))
+    assert list(rows[0])[:3] == ["tenant", "day", "calls"]
+    assert sum(int(row["cost_nanousd"]) for row in rows) == 3_500_000_000
+    target = tmp_path / "report.csv"
+    assert asked("--by", "tenant,day", "--since", "all", "--output", str(target), ledger=more) == ""
+    assert target.read_text("utf-8") == said
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.glob("*.new")) == []
+
+
+def test_parquet_holds_exact_integers(more: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    asked("--rows", "--since", "all", "--output", str(tmp_path / "rows.parquet"), ledger=more)
+    rows = parquet.read_table(tmp_path / "rows.parquet").to_pylist()
+    assert [row["cost_nanousd"] for row in rows] == [2 * 10**9, 10**9, 0, 5 * 10**8, None]
+    assert rows[-1]["tenant"] == WILD
+    asked("--by", "tenant", "--since", "all", "--output", str(tmp_path / "lines.parquet"), ledger=more)
+    assert parquet.read_table(tmp_path / "lines.parquet").num_rows == 3
+
+
+def test_rows_are_json_one_a_line(more: Path, tmp_path: Path) -> None:
+    target = tmp_path / "rows.jsonl"
+    asked("--rows", "--since", "all", "--where", "session=s1", "--output", str(target), ledger=more)
+    found = [json.loads(line) for line in target.read_text("utf-8").splitlines()]
+    assert [each["attempt_id"] for each in found] == ["a-1", "b-1"]
+
+
+def test_a_file_that_cannot_be_written_whole_is_not_there(more: Path, tmp_path: Path) -> None:
+    words = ["usage", "--ledger", str(more), "--format", "csv", "--output"]
+    result = run(headway, [*words, "/dev/full"])
+    assert isinstance(result.exception, OutputError)
+    assert Path("/dev/full").is_char_device()
+    result = run(headway, [*words, str(tmp_path / "nowhere" / "x.csv")])
+    assert isinstance(result.exception, OutputError)
+    (tmp_path / "there.csv").write_text("before")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "there.csv")
+    assert run(headway, [*words, str(tmp_path / "link.csv")]).exit_code == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert "alice" not in (tmp_path / "there.csv").read_text("utf-8").partition("\n")[0]
+
+
+def test_a_reader_that_goes_away_is_no_mistake(more: Path) -> None:
+    command = (
+        f"{Path(sys.executable).parent / 'headway'} usage --rows --since all --format csv --ledger {more}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -n 1"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.startswith("id,attempt_id")
+    assert "rror" not in done.stderr
+
+
+def test_names_may_not_drive_the_terminal(more: Path) -> None:
+    for words in (
+        ("--by", "tenant,day", "--since", "all"),
+        ("--by", "model,tenant", "--since", "all", "--cumulative", "--by", "tenant"),
+        ("waits",),
+        ("estimates", "--by", "tenant"),
+        ("session", WILD),
+    ):
+        for columns in (80, 140):
+            assert "\x1b" not in asked(*words, ledger=more, columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--by", "colour"), "colour"),
+        (("--by", "tenant,model,day"), "tenant,model,day"),
+        (("--by", "tenant,tenant"), "tenant,tenant"),
+        (("--where", "tenant"), "--where"),
+        (("--where", "colour=red"), "colour"),
+        (("--since", "1h", "--until", "2h"), "--until"),
+        (("--until", "yesterday"), "--until"),
+        (("--json", "--format", "csv"), "--json"),
+        (("--output", "report.doc"), "report.doc"),
+        (("--rows",), "rows"),
+        (("--rows", "--top", "3", "--format", "csv"), "--top"),
+        (("--format", "parquet"), "Parquet"),
+        (("--cumulative", "--by", "tenant,model"), "no time"),
+        (("--by", "tenant", "waits"), "--by"),
+    ],
+)
+def test_what_does_not_go_together_is_said(words: tuple[str, ...], said: str) -> None:
+    error = failed(*words)
+    assert said in str(error)
+    assert error.hint
+
+
+def test_without_pyarrow_it_is_said_what_to_install(
+    more: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    result = run(headway, ["usage", "--ledger", str(more), "--output", str(tmp_path / "x.parquet")])
+    assert isinstance(result.exception, InputError)
+    assert 'pip install "headway[parquet]"' in result.exception.hint

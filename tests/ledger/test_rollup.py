@@ -42,6 +42,7 @@ class Attempt:
     queued_ms: float | None = 0.0
     estimated: int = 0
     cause: str = ""
+    job: str = ""
 
     def row(self) -> tuple[object, ...]:
         known = {
@@ -51,6 +52,7 @@ class Attempt:
             "at_ns": self.at_ns,
             "tenant": self.tenant,
             "session": self.session,
+            "job": self.job,
             "model_served": self.model,
             "outcome": self.outcome,
             "status": self.status,

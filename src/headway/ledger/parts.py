@@ -149,6 +149,10 @@ class Parts:
         """Where waits are."""
         return tuple(self._cells("waits", *span) for span in self._spans())
 
+    def steps(self, named: str) -> tuple[Source, ...]:
+        """How long they waited, by k1 and k2 (`named` is SQL for them) and step. Keys are made for cells, not for steps."""
+        return tuple(self._steps(named, *span) for span in self._spans())
+
     def shared(self) -> tuple[Source, ...]:
         """Calls that have attempts in several cells of one of the sources of `sums`."""
         table = "(SELECT shared.*, shares.calls FROM shared JOIN shares ON shares.id = share)"
@@ -203,6 +207,16 @@ class Parts:
             (1, self.last_day, self.last),
         )
         return tuple(span for span in spans if span[1] < span[2])
+
+    def _steps(self, named: str, span: int, start: int, end: int) -> Source:
+        cells = self._cells("sums", span, start, end)
+        sql = (
+            f"WITH keyed AS (SELECT start, kind, {named} FROM ({cells.sql})),"
+            " cells AS MATERIALIZED (SELECT *, dense_rank() OVER (ORDER BY k1, k2) AS number FROM keyed)"
+            " SELECT k1, k2, step_us, sum(w.attempts), sum(waited_us), max(longest_ms) FROM cells AS c"
+            f" CROSS JOIN waits AS w ON w.span = {span} AND w.start = c.start AND w.kind = c.kind GROUP BY number, step_us"
+        )
+        return Source(sql, cells.values)
 
     def _cells(self, table: str, span: int, start: int, end: int) -> Source:
         condition, values = filter_sql(self.where)

@@ -19,7 +19,7 @@ from typing import Literal
 from headway.errors import InputError, LedgerError
 from headway.ledger.distinct import Key, count_calls
 from headway.ledger.file import open_file, read_file
-from headway.ledger.parts import END_NS, Parts, Where, find_parts, key_sql
+from headway.ledger.parts import END_NS, Parts, Source, Where, find_parts, key_sql
 from headway.ledger.rollup import bring_up_to_date
 from headway.ledger.spread import at_share
 from headway.ledger.sweep import sweep
@@ -203,10 +203,9 @@ def _lines(db: sqlite3.Connection, keys: tuple[str, ...], parts: Parts) -> tuple
             group = groups[str(k1), str(k2)]
             group.sums = [mine + more for mine, more in zip(group.sums, sums, strict=True)]
     waited = "step_us, sum(attempts), sum(waited_us), max(longest_ms)"
-    for source in (*parts.waits(), single):
-        for k1, k2, step, count, waited_us, longest in db.execute(
-            f"SELECT {named}, {waited} FROM ({source.sql}) GROUP BY k1, k2, step_us", source.values
-        ):
+    rest = Source(f"SELECT {named}, {waited} FROM ({single.sql}) GROUP BY k1, k2, step_us", single.values)
+    for source in (*parts.steps(named), rest):
+        for k1, k2, step, count, waited_us, longest in db.execute(source.sql, source.values):
             group = groups[str(k1), str(k2)]
             group.steps[step] += count
             group.waited_us += waited_us

@@ -19,7 +19,7 @@ from typing import Any
 
 from headway.ledger.parts import ATTEMPT, DIMENSIONS, HOUR_NS, SUMS, of_call_sql
 
-CHUNK = 20_000  # attempts added up in one transaction; it is held for some milliseconds
+CHUNK = 10_000  # attempts added up in one transaction, which is held for some 25 ms
 _LOST = "lost"
 _DIMS = ", ".join(DIMENSIONS)
 _OF_S = ", ".join([*(f"s.{name}" for name in DIMENSIONS[:-1]), "coalesce(s.status, 0)"])
