@@ -117,8 +117,8 @@ def test_the_longest_common_beginning_is_the_same_by_names_and_by_blocks(
 
 @given(REQUESTS)
 def test_bytes_are_as_many_as_blocks_and_equal_only_where_blocks_are(request: dict[str, Any]) -> None:
-    places, pieces = blocks_of(request)
-    blocks = spelt(request)
+    found, blocks = blocks_of(request), spelt(request)
+    places, pieces = found.places, found.pieces
     assert len(places) == len(pieces) == len(blocks)
     for one in range(len(blocks)):
         for other in range(one):
@@ -129,7 +129,7 @@ def test_bytes_are_as_many_as_blocks_and_equal_only_where_blocks_are(request: di
 def test_no_run_of_blocks_stands_for_another(one: list[Any], other: list[Any]) -> None:
     """Also where blocks would have to be cut elsewhere."""
     joined = [
-        b"".join(blocks_of({"messages": [{"role": "user", "content": run}]})[1]) for run in (one, other)
+        b"".join(blocks_of({"messages": [{"role": "user", "content": run}]}).pieces) for run in (one, other)
     ]
     assert (joined[0] == joined[1]) == ([bare(block) for block in one] == [bare(block) for block in other])
 

@@ -77,7 +77,7 @@ def test_a_conversation_is_known_up_to_its_last_turns(
         body = write(request)
         moving = 2 if dress is marked else 0
         before = 2 * (turns - 1) - 1  # messages of the turn before
-        assert known(provider, request, body) == (max(0, before - moving - moving // 2) if turns > 2 else 0)
+        assert known(provider, request, body) == (max(0, before - moving - moving // 2) if turns > 3 else 0)
         provider.estimate(request, body)
 
 
@@ -175,6 +175,16 @@ def test_a_changed_byte_anywhere_parts_the_names_there(at: int, data: st.DataObj
     assert made.fingerprint == Anthropic(salt=KEY, fingerprints=True).estimate(other).fingerprint
 
 
+def test_requests_that_do_not_grow_are_not_remembered() -> None:
+    """Examples before a question, say: remembering would cost more than it gives."""
+    provider = Anthropic(salt=KEY)
+    for number in range(5):
+        request = talk(5)
+        request["messages"][-1] = user(f"Another question, number {number}?")
+        provider.estimate(request, compact(request))
+    assert not provider._past._known
+
+
 def test_short_requests_and_single_questions_are_not_remembered() -> None:
     provider = Anthropic(salt=KEY)
     short, single = talk(5, system="Be short."), talk(1)
@@ -211,8 +221,9 @@ def test_no_prompt_is_kept_in_memory() -> None:
     past = Past()
     provider = Anthropic(salt=KEY, fingerprints=True)
     provider._past = past
-    request = talk(5, tools=TOOLS)
-    provider.estimate(request, compact(request))
+    for turns in (4, 5):
+        request = talk(turns, tools=TOOLS)
+        provider.estimate(request, compact(request))
     (kept,) = [each for alike in past._known.values() for each in alike]
     assert all(not section.texts and not section.tools_json for section in kept.sections)
     assert not any(isinstance(value, str | bytes) for value in vars_of(kept))
@@ -225,12 +236,16 @@ def vars_of(kept: Any) -> list[Any]:
 def test_memory_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headway.providers.past._STARTS", 4)
     provider = Anthropic(salt=KEY)
+    monkeypatch.setattr("headway.providers.past._LENGTHS", 4)
     for number in range(10):
-        request = talk(3, system=f"{number} {MANUAL}")
-        provider.estimate(request, messages_last(request))
+        for turns in (2, 3):
+            request = talk(turns, system=f"{number} {MANUAL}")
+            provider.estimate(request, messages_last(request))
     for number in range(40):
-        request = talk(3)
-        request["messages"][0] = user(f"{MANUAL} {number}")
-        provider.estimate(request, messages_first(request))
+        for turns in (2, 3):
+            request = talk(turns)
+            request["messages"][0] = user(f"{MANUAL} {number}")
+            provider.estimate(request, messages_first(request))
+    assert len(provider._past._lengths) <= 4
     assert len(provider._past._known) <= 4
     assert max(len(alike) for alike in provider._past._known.values()) <= 16

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from struct import Struct as Layout
+from struct import error as StructError
 from typing import NamedTuple
 
 PARTS = ("tools", "system", "messages")
@@ -43,7 +44,11 @@ def kept(count: int) -> list[int]:
 
 def packed(name: bytes, size: int, place: int, part: str, marked: bool) -> bytes:
     """One cut as it is kept, of a hash of eight bytes or more."""
-    return _RAW(name, min(size, _MOST_BYTES), min(place, _MOST_PLACES), _NUMBERS[part], marked)
+    number = _NUMBERS[part]
+    try:
+        return _RAW(name, size, place, number, marked)
+    except StructError:  # more than there is room for
+        return _RAW(name, min(size, _MOST_BYTES), min(place, _MOST_PLACES), number, marked)
 
 
 def pack(cuts: Iterable[Cut]) -> bytes:

@@ -1,5 +1,6 @@
 """The blocks of a request in the order in which the API reads them, each as bytes that stand for it and for nothing else.
 
+Of a long text a hash stands for it: such texts come again, call after call, and need not be hashed each time.
 Two requests are equal up to the end of a block exactly if these bytes are. Text is short for a list of one block of text,
 and stands for the same; `cache_control` does not count, nor the order of the two keys of a block of text. What
 parsing evens out (blanks, escapes, `1.0` and `1.00`) is equal.
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -16,64 +18,92 @@ import msgspec
 At = tuple[str, int, int]  # part, index, block
 
 _encode = msgspec.json.Encoder().encode
+_LONG = 4_096  # characters from which on it pays to remember the hash of a text
+_MOST_KNOWN = 1_024
+_FRAME = len('{"type":"text","text":""}')
 _TOOL, _SYSTEM = b"\0T", b"\0S"
 _ROLES = {"user": b'\0M"user"', "assistant": b'\0M"assistant"'}
 
 
-def blocks_of(
-    request: Mapping[str, Any], first: int = 0, end: int | None = None
-) -> tuple[list[At], list[bytes]]:
-    """Where each block is, and the bytes that stand for it: of all, or only from message `first` on, or before `end`."""
-    places: list[At] = []
-    pieces: list[bytes] = []
+class Blocks:
+    """`places` says where each is, `pieces` what stands for it, `sizes` how many bytes it has."""
+
+    __slots__ = ("pieces", "places", "sizes")
+
+    def __init__(self) -> None:
+        self.places: list[At] = []
+        self.pieces: list[bytes] = []
+        self.sizes: list[int] = []
+
+    def read(self, content: object, head: bytes, part: str, index: int) -> None:
+        """Take in the blocks of the system prompt, or of a message."""
+        if isinstance(content, str):
+            self.text((part, index, 0), head, content)
+        elif isinstance(content, list):
+            for number, block in enumerate(content):
+                self.block((part, index, number), head, block)
+        elif content:
+            self.block((part, index, 0), head, content)
+
+    def text(self, at: At, head: bytes, text: str) -> None:
+        """Length and text: half as dear as JSON."""
+        self.places.append(at)
+        if len(text) < _LONG:
+            data = text.encode("utf-8", "surrogatepass")
+            size = len(data)
+            self.pieces.append(b"%b%d:%b" % (head, size, data))
+        else:
+            name = len(text), hash(text)
+            size, hashed = _KNOWN.get(name) or _remembered(name, text)
+            self.pieces.append(b"%b%d#%b" % (head, size, hashed))
+        self.sizes.append(size + _FRAME)
+
+    def block(self, at: At, head: bytes, block: object) -> None:
+        """A block of text, or any other."""
+        if isinstance(block, dict):
+            marked = "cache_control" in block
+            if len(block) == 2 + marked and block.get("type") == "text":
+                text = block.get("text")
+                if isinstance(text, str):
+                    self.text(at, head, text)
+                    return
+            if marked:
+                block = {key: value for key, value in block.items() if key != "cache_control"}
+        data = json_bytes(block)
+        self.places.append(at)
+        self.pieces.append(b"%b=%b" % (head, data))
+        self.sizes.append(len(data))
+
+
+def blocks_of(request: Mapping[str, Any], first: int = 0, end: int | None = None) -> Blocks:
+    """The blocks of all of a request, or only from message `first` on, or before `end`."""
+    blocks = Blocks()
     tools, system, messages = request.get("tools"), request.get("system"), request.get("messages")
     if first:
         tools = system = None
     if tools:
         for index, tool in enumerate(tools if isinstance(tools, list) else [tools]):
-            places.append(("tools", index, 0))
-            pieces.append(_piece(_TOOL, tool))
+            blocks.block(("tools", index, 0), _TOOL, tool)
     if system:
-        _read(system, _SYSTEM, "system", 0, places, pieces)
+        blocks.read(system, _SYSTEM, "system", 0)
     if isinstance(messages, list):
         for index, message in enumerate(messages[first:end] if first or end else messages, first):
             if isinstance(message, dict):
                 role = message.get("role")
                 head = _ROLES.get(role) if isinstance(role, str) else None
                 head = head or b"\0M" + json_bytes(role)
-                _read(message.get("content"), head, "messages", index, places, pieces)
+                blocks.read(message.get("content"), head, "messages", index)
             else:
-                _read(message, b"\0M", "messages", index, places, pieces)
-    return places, pieces
+                blocks.read(message, b"\0M", "messages", index)
+    return blocks
 
 
-def _read(content: object, head: bytes, part: str, index: int, places: list[At], pieces: list[bytes]) -> None:
-    if isinstance(content, str):
-        places.append((part, index, 0))
-        pieces.append(_text(head, content))
-    elif isinstance(content, list):
-        for number, block in enumerate(content):
-            places.append((part, index, number))
-            pieces.append(_piece(head, block))
-    elif content:
-        places.append((part, index, 0))
-        pieces.append(_piece(head, content))
-
-
-def _text(head: bytes, text: str) -> bytes:
-    """Length and text: half as dear as JSON."""
+def _remembered(name: tuple[int, int], text: str) -> tuple[int, bytes]:
+    if len(_KNOWN) >= _MOST_KNOWN:
+        _KNOWN.clear()
     data = text.encode("utf-8", "surrogatepass")
-    return b"%b%d:%b" % (head, len(data), data)
-
-
-def _piece(head: bytes, block: object) -> bytes:
-    if isinstance(block, dict):
-        marked = "cache_control" in block
-        if len(block) == 2 + marked and block.get("type") == "text" and isinstance(block.get("text"), str):
-            return _text(head, block["text"])
-        if marked:
-            block = {key: value for key, value in block.items() if key != "cache_control"}
-    return b"%b=%b" % (head, json_bytes(block))
+    found = _KNOWN[name] = len(data), sha256(data).digest()
+    return found
 
 
 def json_bytes(value: object) -> bytes:
@@ -86,3 +116,7 @@ def json_bytes(value: object) -> bytes:
         return json.dumps(value, separators=(",", ":"), default=repr).encode()
     except (TypeError, ValueError, RecursionError):
         return repr(type(value)).encode()
+
+
+# By length and hash, which is keyed anew in every process: of texts their bytes and SHA-256.
+_KNOWN: dict[tuple[int, int], tuple[int, bytes]] = {}

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from headway.core.fingerprint import FIRST, LAST, packed
-from headway.providers.blocks import At, json_bytes
+from headway.providers.blocks import At, Blocks, json_bytes
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -28,14 +28,27 @@ class Cut(NamedTuple):
     size: int
 
 
+def fingerprint_of(key: bytes, model: object, blocks: Blocks) -> bytes:
+    """The fingerprint of a request without breakpoints, of which nothing is known: what nearly all short ones are."""
+    if len(blocks.places) > FIRST + LAST:
+        chain = Chain(key, model)
+        chain.take(blocks)
+        return chain.fingerprint()
+    hashed, size, cuts = _start(key, model), 0, []
+    for at, piece, more in zip(blocks.places, blocks.pieces, blocks.sizes):  # noqa: B905 # they are made together
+        hashed.update(piece)
+        size += more
+        cuts.append(packed(hashed.digest(), size, _place(at), at[0], False))
+    return cuts[0] if len(cuts) == 1 else b"".join(cuts)
+
+
 class Chain:
     """`cuts` are the places that were asked for, `count` is how many blocks it has taken in, `size` their bytes."""
 
     __slots__ = ("_first", "_hash", "_last", "count", "cuts", "size")
 
     def __init__(self, key: bytes, model: object) -> None:
-        start = _begun(key, model) if isinstance(model, str) else _begun_by(key, json_bytes(model))
-        self._hash = start.copy()
+        self._hash = _start(key, model)
         self._first: list[bytes] = []  # cuts of the fingerprint, as they are kept
         self._last: list[tuple[int, bytes]] = []  # and those at the end, with the numbers of their blocks
         self.cuts: dict[At, Cut] = {}
@@ -43,15 +56,15 @@ class Chain:
 
     def take(
         self,
-        places: list[At],
-        pieces: list[bytes],
+        blocks: Blocks,
         *,
         marked: Collection[At] = (),
         ends: Collection[int] = (),
         shown: bool = True,
     ) -> None:
-        """Take in blocks. `marked` has the places of breakpoints, `ends` the numbers (in `pieces`) of blocks at whose end an
+        """Take in blocks. `marked` has the places of breakpoints, `ends` the numbers (in `blocks`) of blocks at whose end an
         entry may end; `shown`: their cuts are for a fingerprint."""
+        places, pieces, sizes = blocks.places, blocks.pieces, blocks.sizes
         count, before, hashed, size = len(places), self.count, self._hash, self.size
         wanted = set(ends)
         if shown:
@@ -60,18 +73,21 @@ class Chain:
         for number in sorted(wanted) if len(wanted) > 1 else wanted:
             if number >= count:
                 break
-            data = pieces[number] if number == done else b"".join(pieces[done : number + 1])
-            hashed.update(data)
-            done, size = number + 1, size + len(data)
+            if number == done:
+                hashed.update(pieces[number])
+                size += sizes[number]
+            else:
+                hashed.update(b"".join(pieces[done : number + 1]))
+                size += sum(sizes[done : number + 1])
+            done = number + 1
             name, at = hashed.digest(), places[number]
             if number in ends:
                 self.cuts[at] = Cut(name.hex()[:_HEX], size)
             if shown:
                 self._show(before + number, packed(name, size, _place(at), at[0], at in marked))
         if done < count:
-            data = b"".join(pieces[done:])
-            hashed.update(data)
-            size += len(data)
+            hashed.update(b"".join(pieces[done:]))
+            size += sum(sizes[done:])
         self.count, self.size = before + count, size
 
     def _show(self, number: int, cut: bytes) -> None:
@@ -98,6 +114,10 @@ class Chain:
 
 def _place(at: At) -> int:
     return at[2] if at[0] == "system" else at[1]
+
+
+def _start(key: bytes, model: object) -> _Hash:
+    return _begun(key, model).copy() if isinstance(model, str) else _begun_by(key, json_bytes(model))
 
 
 @lru_cache(maxsize=64)

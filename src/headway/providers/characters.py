@@ -47,12 +47,22 @@ def count(text: bytes) -> Characters:
     """
     if len(text) < _LONG:
         return _count(text)
-    name = len(text), hash(text)
-    known = _KNOWN.get(name)
-    if known is None:
-        if len(_KNOWN) >= _MOST_KNOWN:
-            _KNOWN.clear()
-        known = _KNOWN[name] = _count(text) if len(text) <= _WHOLE else _sampled(text)
+    name = len(text), hash(text), False
+    return _KNOWN.get(name) or _remembered(name, text)
+
+
+def count_text(text: str) -> Characters:
+    """The same of a text that is not yet UTF-8; a long one that is known need not become it."""
+    if len(text) < _LONG:
+        return _count(text.encode("utf-8", "surrogatepass"))
+    name = len(text), hash(text), True
+    return _KNOWN.get(name) or _remembered(name, text.encode("utf-8", "surrogatepass"))
+
+
+def _remembered(name: tuple[int, int, bool], text: bytes) -> Characters:
+    if len(_KNOWN) >= _MOST_KNOWN:
+        _KNOWN.clear()
+    known = _KNOWN[name] = _count(text) if len(text) <= _WHOLE else _sampled(text)
     return known
 
 
@@ -113,4 +123,5 @@ _LINE, _ACCENT, _BEYOND = b"\x10", b"\x20", b"\x00"
 _KINDS = b"".join(map(_kind, range(256)))
 _IS_LETTER, _IS_DIGIT, _IS_MARK, _IS_SPACE = map(_everywhere, (0x01, 0x02, 0x04, 0x08))
 _IS_UPPER = _everywhere(0x40)  # and bit 7 is that of the lower case
-_KNOWN: dict[tuple[int, int], Characters] = {}  # by length and hash, which is keyed anew in every process
+# By length and hash, which is keyed anew in every process, and whether it was a string.
+_KNOWN: dict[tuple[int, int, bool], Characters] = {}

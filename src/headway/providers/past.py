@@ -3,7 +3,8 @@
 A client sends all of a conversation each time, with a turn more. Parsing it cannot be helped; the rest can: if the bytes up
 to the end of a message are those of an earlier request, and those after its last message too, then what was made of them
 holds. Bytes are compared by length and Python's hash, which is keyed anew in every process: no prompt is kept in memory.
-What does not match, or is not written as compactly as SDKs write it, is read as if it were new: it only costs more.
+What does not match, or is not written as compactly as SDKs write it, is read as if it were new: it only costs more. So does
+remembering, once for each conversation: that is done when one with the same start comes that has more messages.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from headway.providers.parsed import parse_object
 from headway.providers.prompt import Section
 
 LONG = 16_384  # bytes of a request from which on it pays to remember
-_TURNS = 3  # messages that make a conversation
 _START = 1_024  # bytes by which candidates are found
 _PROBE = 64  # bytes before the end of what is known, which tell most candidates apart
 _ALIKE = 16  # conversations with the same start that are remembered
 _STARTS = 256  # starts that are remembered: with some 5 KB for each conversation
+_LENGTHS = 4_096  # and of which it is known how many messages came
 _MOVING = 20  # messages at the end whose breakpoints may move on with the next turn
 _FIELD = b'"messages":['
 _SEARCHED = 1 << 18  # bytes in which the messages must begin
@@ -49,6 +50,7 @@ class Past:
 
     def __init__(self) -> None:
         self._known: OrderedDict[int, list[Known]] = OrderedDict()
+        self._lengths: OrderedDict[int, int] = OrderedDict()  # messages that came last, by start
 
     def find(self, body: bytes, request: Mapping[str, Any]) -> Known | None:
         """The longest beginning of this request that is known. `body` is the request as it came."""
@@ -60,6 +62,30 @@ class Past:
             if known.messages <= _unmoved(request, messages) and _begins(body, messages, known):
                 return known
         return None
+
+    def settled(self, body: bytes, request: Mapping[str, Any], known: Known | None) -> int:
+        """How many messages are to be kept, for they will come again as they are; 0: none, or no more than are known.
+
+        Breakpoints at the end move on, and what they mark is written without them next time.
+        """
+        messages = request.get("messages")
+        if len(body) < LONG or not isinstance(messages, list):
+            return 0
+        first = known.messages if known else 0
+        if len(messages) == first or not (known or self._grows(body, len(messages))):
+            return 0
+        upto = _unmoved(request, messages)
+        upto = next((at for at in range(max(first, upto - _MOVING), upto) if _is_marked(messages[at])), upto)
+        return upto if upto > first else 0
+
+    def _grows(self, body: bytes, count: int) -> bool:
+        """Whether one with the same start came before, and had fewer messages."""
+        start = hash(body[:_START])
+        before = self._lengths.pop(start, count)
+        self._lengths[start] = count
+        if len(self._lengths) > _LENGTHS:
+            self._lengths.popitem(last=False)
+        return before < count
 
     def keep(
         self,
@@ -93,23 +119,11 @@ class Past:
             self._known.popitem(last=False)
 
 
-def settled(request: Mapping[str, Any], body: bytes, known: Known | None) -> int:
-    """How many messages of a conversation will come again as they are; 0: too few, or no more than are known. Breakpoints at
-    the end move on, and what they mark is written without them next time."""
-    messages = request.get("messages")
-    if len(body) < LONG or not isinstance(messages, list) or len(messages) < _TURNS:
-        return 0
-    first = known.messages if known else 0
-    upto = _unmoved(request, messages)
-    for index in range(max(first, upto - _MOVING), upto):
-        message = messages[index]
-        content = message.get("content") if isinstance(message, dict) else None
-        if isinstance(content, list) and any(
-            isinstance(block, dict) and "cache_control" in block for block in content
-        ):
-            upto = index
-            break
-    return upto if upto > first else 0
+def _is_marked(message: object) -> bool:
+    content = message.get("content") if isinstance(message, dict) else None
+    return isinstance(content, list) and any(
+        isinstance(block, dict) and "cache_control" in block for block in content
+    )
 
 
 def _unmoved(request: Mapping[str, Any], messages: list[Any]) -> int:
@@ -146,4 +160,4 @@ def _bounds(body: bytes, messages: list[Any], upto: int, known: Known | None) ->
     after = start + len(inner)
     if body[after : after + 1] != b"]" or not body.startswith(inner, start):
         return None
-    return start + len(json_bytes(messages[:upto])) - 2, len(body) - after
+    return after - len(_following(messages[upto:])), len(body) - after

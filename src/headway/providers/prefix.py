@@ -44,8 +44,7 @@ def named(
     """Name the beginnings of a request, from message `first` on. Returns a chain of what is before message `keep`, to be gone
     on with when the conversation has grown; None if that is 0. `shown`: a fingerprint is wanted."""
     if not breakpoints and not keep:
-        places, pieces = blocks_of(request, first)
-        chain.take(places, pieces, shown=shown)
+        chain.take(blocks_of(request, first), shown=shown)
         return None
     last = breakpoints[-1] if breakpoints else ("", 0, 0)
     spans = [range(last[1] - _LOOKED_BACK, last[1] + 1)] if last[0] == "messages" else []
@@ -53,12 +52,12 @@ def named(
     kept = None
     if keep:
         spans.append(range(keep - _LOOKED_BACK, keep))
-        places, pieces = blocks_of(request, first, keep)
-        chain.take(places, pieces, marked=marked, ends=_ends(places, marked, spans), shown=shown)
+        blocks = blocks_of(request, first, keep)
+        chain.take(blocks, marked=marked, ends=_ends(blocks.places, marked, spans), shown=shown)
         kept = chain.copy(at for at in chain.cuts if at in marked or any(at[1] in span for span in spans))
         first = keep
-    places, pieces = blocks_of(request, first)
-    chain.take(places, pieces, marked=marked, ends=_ends(places, marked, spans), shown=shown)
+    blocks = blocks_of(request, first)
+    chain.take(blocks, marked=marked, ends=_ends(blocks.places, marked, spans), shown=shown)
     return kept
 
 

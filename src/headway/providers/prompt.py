@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from headway.providers.characters import Characters, count, joined
+from headway.providers.characters import Characters, count, count_text, joined
 from headway.providers.images import UNKNOWN_TOKENS, image_tokens
 
 _encode = msgspec.json.Encoder().encode
@@ -55,7 +55,7 @@ class Section:
     def text(self) -> Characters:
         """What its texts are made of."""
         if self.texts or self._text is None:
-            counted = count("\n".join(self.texts).encode("utf-8", "surrogatepass"))
+            counted = count_text("\n".join(self.texts))
             return counted if self._text is None else joined(self._text, counted)
         return self._text
 

@@ -17,12 +17,12 @@ from operator import mul
 from typing import Any
 
 from headway.core.call import Estimate
-from headway.providers.blocks import At
+from headway.providers.blocks import At, blocks_of
 from headway.providers.catalog import ModelFacts
-from headway.providers.chain import Chain, Cut
+from headway.providers.chain import Chain, Cut, fingerprint_of
 from headway.providers.characters import Characters, count
 from headway.providers.parsed import whole
-from headway.providers.past import Past, settled
+from headway.providers.past import Past
 from headway.providers.prefix import entries, named, shared_sections
 from headway.providers.prompt import Prompt, Section, encoded
 
@@ -98,7 +98,7 @@ def size(
     """The estimate of a request, with its fingerprint if that is wanted: `salt` keys the names in both. `body` is the request
     as it came, by which `past` knows it again. An unknown model is taken as a new one: rather too much than too little."""
     known = past.find(body, request) if past is not None else None
-    keep = settled(request, body, known) if past is not None else 0
+    keep = past.settled(body, request, known) if past is not None else 0
     new = facts is None or facts.tokenizer != "3"
     family = _NEW if new else _OLD
     first = known.messages if known else 0
@@ -112,18 +112,21 @@ def size(
     most, error = whole(request.get("max_tokens")), min(1.0, doubt / total)
     if not (fingerprint or keep or known or prompt.is_cut):
         return Estimate(total, most, error=error)
+    if not (keep or known or prompt.is_cut):
+        shown = fingerprint_of(salt, request.get("model"), blocks_of(request))
+        return Estimate(total, most, error=error, fingerprint=shown)
     closed = [number for number, section in enumerate(prompt.sections) if section.closed]
     breakpoints = [prompt.sections[number].at for number in closed]
     chain = known.chain.copy(known.chain.cuts) if known else Chain(salt, request.get("model"))
     kept = named(chain, request, breakpoints, first=first, keep=keep, shown=fingerprint)
     if kept is not None and past is not None:
         past.keep(body, request["messages"], keep, prompt.kept, kept, known)
-    print_ = chain.fingerprint() if fingerprint else b""
+    shown = chain.fingerprint() if fingerprint else b""
     least = facts.min_cacheable_tokens if facts else _UNKNOWN_MIN_CACHEABLE
     if not closed or sum(tokens[: closed[-1] + 1]) < least:
-        return Estimate(total, most, error=error, fingerprint=print_)
+        return Estimate(total, most, error=error, fingerprint=shown)
     cached = _cached(prompt, closed, entries(chain, breakpoints), tokens, least)
-    return Estimate(total, most, error=error, fingerprint=print_, **cached)
+    return Estimate(total, most, error=error, fingerprint=shown, **cached)
 
 
 def _cached(
