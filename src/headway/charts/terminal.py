@@ -21,7 +21,8 @@ def draw(figure: Figure, width: int, height: int = 10, *, colour: bool) -> str:
     """The figure in lines of at most `width` columns, no line break at the end; `height` is that of lines and histograms.
 
     With `colour` there are ANSI colours and block characters, for a terminal: `rich.text.Text.from_ansi` takes it. Without,
-    plain characters, for pipes and NO_COLOR. Text from outside cannot drive the terminal either way.
+    plain characters, for pipes and NO_COLOR: of a rich console, `color_system is not None and not no_color`. Text from
+    outside cannot drive the terminal either way.
     """
     width, height = max(width, _LEAST_WIDTH), max(height, 3)
     match figure.chart:

@@ -156,7 +156,7 @@ def _explain(view: View, row: Row, as_json: bool) -> None:
         _say(view.notes)
         return
     console = Console(highlight=False)
-    colour = console.color_system is not None
+    colour = console.color_system is not None and not console.no_color
     console.print(page(row, own, days, view.today, console.width, colour=colour))
     _print_notes(console, view.notes)
 
