@@ -120,26 +120,18 @@ def plan(
         )
     from headway.cli.planjob import telling
 
+    if job is None:
+        from headway.cli.replaying import replay_ledger
+
+        replay_ledger(from_ledger or "", what_if or [], config, as_json=as_json, html=html)
+        return
+    if what_if:
+        raise InputError("--what-if goes with --from-ledger", hint="A plan of a job has its own what-ifs.")
     with ExitStack() as stack:
         say = stack.enter_context(telling(Console(stderr=True, highlight=False)))
-        if job is None:
-            _replay(from_ledger or "", what_if or [], config, say, as_json=as_json, html=html)
-            return
-        if what_if:
-            raise InputError(
-                "--what-if goes with --from-ledger", hint="A plan of a job has its own what-ifs."
-            )
         beliefs = _beliefs(output_tokens, speed, first_token, since)
         ready = _prepare(stack, job, config, (model, max_tokens, system), beliefs, say)
         _show(ready, at, say, as_json=as_json, html=html)
-
-
-def _replay(
-    since: str, what_ifs: list[str], config: Config, say: Say, *, as_json: bool, html: Path | None
-) -> None:
-    from headway.cli.replaying import replay_ledger
-
-    replay_ledger(since, what_ifs, config, say, as_json=as_json, html=html)
 
 
 def _beliefs(output_tokens: str | None, speed: float | None, first_token: str | None, since: str) -> Beliefs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from headway.cli.display import visible
+from headway.cli.planjob import telling
 from headway.cli.usage import since_ns
 from headway.config import Config
 from headway.errors import InputError
@@ -24,12 +25,11 @@ def replay_ledger(
     since: str,
     what_ifs: Sequence[str],
     config: Config,
-    say: Callable[[str], None],
     *,
     as_json: bool = False,
     html: Path | None = None,
 ) -> None:
-    """Replay what the ledger of `config` has from `since` (7d, 24h, a date, all) on, and show it; `say` how far it is.
+    """Replay what the ledger of `config` has from `since` (7d, 24h, a date, all) on, and show it.
 
     Raises what `planner.replay.replay` raises, and InputError where no ledger is kept.
     """
@@ -40,11 +40,14 @@ def replay_ledger(
         raise InputError("no ledger is kept, so there is nothing to replay", hint="Name one with --ledger.")
     path = Path(config.ledger) if config.ledger else default_path()
 
-    def tell(what: str, share: float) -> None:
-        say(f"replaying, {visible(what)}: {min(share, 1.0):.0%}")
-
     begin_ns = since_ns(since, time.time_ns())
-    show_replay(replay(path, begin_ns, what_ifs, config=config, tell=tell), as_json=as_json, html=html)
+    with telling(Console(stderr=True, highlight=False)) as say:
+
+        def tell(what: str, share: float) -> None:
+            say(f"replaying, {visible(what)}: {min(share, 1.0):.0%}")
+
+        made = replay(path, begin_ns, what_ifs, config=config, tell=tell)
+    show_replay(made, as_json=as_json, html=html)
 
 
 def show_replay(made: Replay, *, as_json: bool, html: Path | None) -> None:

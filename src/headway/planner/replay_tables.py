@@ -12,7 +12,7 @@ from headway.planner.replay_tally import WAITS_S, Waits
 
 _MOST_CHARTED = 4  # lines that can be told apart
 _LEAST_BOUND = 0.0005  # of the time, that is worth a word
-_NOTHING = "-"
+_NOTHING, _NO_WAIT_S = "-", 0.05
 
 
 def headline(replay: Replay) -> str:
@@ -187,7 +187,7 @@ def _p90(waits: Waits | None) -> str:
 
 
 def _time(seconds: float) -> str:
-    return _NOTHING if seconds < 0.0005 else written(seconds, "seconds")
+    return _NOTHING if seconds < _NO_WAIT_S else written(seconds, "seconds")
 
 
 def _share(part: int, whole: int) -> str:
