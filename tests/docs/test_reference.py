@@ -33,7 +33,7 @@ COMMANDS = (
     *("keys add", "keys list", "keys rotate", "keys revoke"),
     *("usage session", "usage budgets", "usage waits", "usage estimates"),
     *("ledger info", "ledger prune", "ledger vacuum"),
-    *("serve", "exec", "top", "doctor", "reconcile", "insights"),
+    *("serve", "exec", "top", "doctor", "reconcile", "insights", "compare", "lint"),
 )
 OF_ALL = {"--help", "-h", "--version", "--install-completion", "--show-completion"}
 OF_OTHERS = {"--list", "--table", "--strict"}  # of other programs that the pages name

@@ -125,11 +125,14 @@ def read_source(name: str, data: bytes, system: tuple[str, str] | None = None) -
     suffix = Path(name).suffix.lower()
     if suffix == ".toml" and "[[variant]]" in text:
         return Source(name, "variants", tuple(_variants(name, text)), text)
-    value = _json(text) if suffix in ("", ".json") or text.lstrip()[:1] == "{" else None
+    if suffix in (".jsonl", ".ndjson"):
+        return _job(name, text, system)
+    value = _json(text) if text.lstrip()[:1] == "{" else None
     if isinstance(value, dict) and _is_request(value):
         params = value["params"] if isinstance(value.get("params"), dict) else value
         return Source(name, "request", (_of_request(params, Place(name), "$", system),), text)
-    if suffix in (".jsonl", ".ndjson"):
+    first = _json(text.lstrip().split("\n", 1)[0]) if value is None and not suffix else None
+    if isinstance(first, dict) and _is_request(first):  # a job on standard input
         return _job(name, text, system)
     if suffix == ".json" and value is None:
         raise InputError(

@@ -22,6 +22,10 @@ _DATA_FIELD = re.compile(
 _SHOUTS = re.compile(
     r"\b(?:MUST|NEVER|ALWAYS|CRITICAL|IMPORTANT|ABSOLUTELY|MANDATORY|DO NOT|UNDER NO CIRCUMSTANCES)\b"
 )
+_ASKS = re.compile(
+    r"\?(?:\s|\Z)|(?:^|[.:!]\s+)(?:please )?(?:summari[sz]e|extract|list|answer|translate|classify|explain|find|tell me)\b",
+    re.IGNORECASE,
+)
 _MANY_SHOUTS = 5
 _BIG = 20_000  # tokens of a prompt from which on the order of document and question matters
 _CHARS_PER_TOKEN = 4
@@ -71,10 +75,7 @@ def question_first(prompt: Prompt) -> Iterator[Finding]:
         return
     text = users[0].text.rstrip()
     head, tail = text[:600], text[-600:]
-    asks = re.compile(
-        r"\?|\b(?:please|summari[sz]e|extract|list|answer|translate|classify|explain|find)\b", re.IGNORECASE
-    )
-    if is_english(head) and asks.search(head) and not asks.search(tail):
+    if is_english(head) and _ASKS.search(head) and not _ASKS.search(tail):
         yield found(
             "HW107",
             Severity.INFO,
