@@ -242,15 +242,20 @@ def test_the_organisations_limits_are_learnt_with_an_admin_key_and_known_without
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_ADMIN_KEY", ADMIN)
-    first = run("--tier", "tier-1")
+    monkeypatch.setenv("HEADWAY_TIER", "tier-1")
+    first = run()
     monkeypatch.delenv("ANTHROPIC_ADMIN_KEY")
     emulator.stop()
-    later = run("--tier", "tier-1")
+    later = run()
     for page in (first.stdout, later.stdout):
         row = next(line for line in page.splitlines() if line.startswith("claude-opus-4-0"))
         assert row.split()[-3:] == ["1k", "450k", "90k"]
         assert "your organisation's, as told on" in flat(page)
     assert "yours 1k 450k 90k" in flat(run("claude-opus-4").stdout)
+    asked = next(
+        line for line in run("--tier", "tier-3").stdout.splitlines() if line.startswith("claude-opus-4-0")
+    )
+    assert asked.split()[-3:] == ["2k", "800k", "160k"]
     assert ADMIN not in first.output + later.output
 
 

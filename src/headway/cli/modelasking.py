@@ -57,10 +57,11 @@ class View:
             return {}
 
     def limits(self) -> dict[str, KnownLimits]:
-        """The limits that hold, by pool."""
+        """The limits that hold, by pool; those of a tier that was just asked for, whatever the organisation has."""
         from headway.catalog.limits import known_limits
 
-        return known_limits(self.config, self.path, self.now_ns)
+        asked_for_tier = self.config.sources.get("tier") == "--tier"
+        return known_limits(self.config, None if asked_for_tier else self.path, self.now_ns)
 
 
 def ask(view: View, refresh: bool) -> tuple[Live, ...]:
