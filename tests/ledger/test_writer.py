@@ -170,3 +170,30 @@ def test_after_stop_items_are_dropped_without_an_error() -> None:
     writer.put(1)
     writer.flush(0.0)
     assert writer.dropped == 1
+
+
+def test_when_nothing_comes_there_is_time_for_other_things() -> None:
+    """As long as there is more to do, and not again before something was written. What goes wrong there harms nothing."""
+    disk, asked = Disk(), threading.Semaphore(0)
+    answers = [True, True, False]
+
+    def idle() -> bool:
+        asked.release()
+        if len(answers) == 2:
+            answers.pop(0)
+            raise RuntimeError("never thought of")
+        return answers.pop(0) if answers else False
+
+    writer = Writer(disk.write, disk.release, idle=idle)
+    try:
+        writer.put("one")
+        assert asked.acquire(timeout=30)
+        assert asked.acquire(timeout=30)
+        assert not asked.acquire(timeout=0.6)
+        writer.put("two")
+        assert asked.acquire(timeout=30)
+        writer.flush(30)
+        assert disk.items == ["one", "two"]
+        assert writer.problem is None
+    finally:
+        writer.stop()

@@ -30,7 +30,7 @@ from headway.ledger.rollup import pending, roll
 from headway.ledger.sweep import sweep
 from headway.ledger.writer import Writer
 
-_ADDED_UP = 5000  # attempts at a time: some 30 ms
+_ADDED_UP = 1000  # attempts that are worth it
 _PRUNED = 2000  # attempts at a time
 _PRUNE_EVERY_S = 3600.0
 _WAIT_MS = 1000  # for another process that writes; then the batch waits in memory
@@ -155,17 +155,20 @@ class SqliteLedger:
             db.close()
             raise LedgerError(f"cannot use the ledger {self.path}: {error}") from error
 
-    def _tidy(self) -> None:
+    def _tidy(self) -> bool:
         """While nothing is to be written: add up what came, and let go of what is too old, some thousands at a time."""
         db = self._connection()
         if pending(db) >= _ADDED_UP:
-            roll(db, _ADDED_UP)
-            return
+            roll(db)
+            return True
         now = time.monotonic()
-        if self._keep_ns is not None and now - self._pruned_at > _PRUNE_EVERY_S:
-            before_ns = (time.time_ns() - max(self._keep_ns, DAY_NS)) // DAY_NS * DAY_NS
-            if prune_file(db, before_ns, most=_PRUNED) < _PRUNED:
-                self._pruned_at = now
+        if self._keep_ns is None or now - self._pruned_at < _PRUNE_EVERY_S:
+            return False
+        before_ns = (time.time_ns() - max(self._keep_ns, DAY_NS)) // DAY_NS * DAY_NS
+        is_done = prune_file(db, before_ns, most=_PRUNED) < _PRUNED
+        if is_done:
+            self._pruned_at = now
+        return not is_done
 
     def _connection(self) -> sqlite3.Connection:
         """The connection, made anew after a fork and when the file was moved or deleted under it."""

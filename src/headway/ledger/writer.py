@@ -26,6 +26,8 @@ from headway.errors import LedgerError
 _BATCH = 100
 _GATHER_S = 0.010
 _PAUSES_S = (0.05, 0.1, 0.25, 0.5, 1.0)  # between attempts to write, the last one for ever
+_IDLE_S = 0.25  # nothing came for so long
+_MOST_AT_WORK = 50_000  # items written without any such time
 _FORK_S = 0.5  # a fork waits so long for what is in the queue
 _BOUND = 50_000
 
@@ -45,9 +47,9 @@ class _Mark:
 class Writer:
     """`write` puts a batch on file and returns how many items it had to refuse; LedgerError: try again later.
 
-    `release` lets go of files, before a fork and at the end, and `idle` may use them when all is written; all of them run
-    under one lock, never at the same time. A forked child
-    begins with an empty queue and, at its first item, with a thread of its own: the parent writes what was in its queue.
+    `release` lets go of files, before a fork and at the end; `idle` may use them when nothing is to be written, and says
+    whether it has more to do. All of them run under one lock, never at the same time. A forked child begins with an empty
+    queue and, at its first item, with a thread of its own: the parent writes what was in its queue.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class Writer:
         release: Callable[[], None],
         *,
         bound: int = _BOUND,
-        idle: Callable[[], object] = lambda: None,
+        idle: Callable[[], bool] = lambda: False,
     ) -> None:
         self._write = write
         self._release = release
@@ -131,6 +133,7 @@ class Writer:
         self._stopping = threading.Event()
         self._writing = threading.Lock()
         self._held = 0
+        self._written = 0  # since the last time that there was nothing to do
         self._thread = None
 
     def _start(self) -> bool:
@@ -163,15 +166,12 @@ class Writer:
                     self._release()
             for mark in marks:
                 mark.reached.set()
-            if not last and not queue.qsize():
-                with (
-                    self._writing,
-                    suppress(Exception),
-                ):  # it is for later reports: nobody waits for it, nothing is lost
-                    self._idle()
+            self._written += len(batch)
+            if self._written >= _MOST_AT_WORK and not last:
+                self._tidy()
 
     def _gather(self, queue: SimpleQueue[Any]) -> tuple[list[Any], list[_Mark]]:
-        first = queue.get()
+        first = self._first(queue)
         if queue.qsize() < _BATCH - 1:
             self._hurry.wait(_GATHER_S)
         self._hurry.clear()
@@ -188,6 +188,22 @@ class Writer:
         except Empty:
             pass
         return batch, marks
+
+    def _first(self, queue: SimpleQueue[Any]) -> Any:
+        """The next item. If none comes for a while after some were written, there is time for other things."""
+        while self._written:
+            try:
+                return queue.get(timeout=_IDLE_S)
+            except Empty:
+                self._tidy()
+        return queue.get()
+
+    def _tidy(self) -> None:
+        """It is for later reports: nobody waits for it, and if it fails, nothing is lost."""
+        more = False
+        with self._writing, suppress(Exception):
+            more = self._idle()
+        self._written = 1 if more else 0
 
     def _settle(self, batch: list[Any]) -> None:
         """Write the batch, again and again until it is on file or there is no time left."""
