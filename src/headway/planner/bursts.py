@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,26 +21,34 @@ from headway.ledger.file import read_file
 LATEST = 20_000  # attempts that are looked at
 PAUSE_NS = 60 * 10**9  # without calls, after which a stretch of traffic is over
 HELD_BACK = 20  # calls that waited for a limit, and
-HELD_SHARE = 0.25  # of all calls that did, from which on its bucket was surely empty
+HELD_SHARE = (
+    0.25  # of all calls that did, with so much of the refill used, make sure that its bucket was empty:
+)
+USED_UP = 1.0  # else the engine may only have been careful
 _ATTEMPTS = """
-    SELECT at_ns, input_tokens + cache_write_5m_tokens + cache_write_1h_tokens{reads}, output_tokens, first_token_ms,
-        total_ms, {waited_for}
-    FROM attempts WHERE pool = ? AND at_ns >= ? AND status = 200 AND total_ms IS NOT NULL ORDER BY at_ns DESC LIMIT ?"""
+    SELECT at_ns, input_tokens + cache_write_5m_tokens + cache_write_1h_tokens{reads}, output_tokens, waited_for
+    FROM attempts WHERE pool = ? AND at_ns >= ? AND status = 200 ORDER BY at_ns DESC LIMIT ?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """What a bucket was seen to hold, in the unit of its limit; unless `is_whole`, it may well hold more."""
+
+    amount: float
+    is_whole: bool
 
 
 class _Row(NamedTuple):
     at_ns: int
     input: int
     output: int
-    first_ms: float | None
-    total_ms: float
     waited_for: str
 
 
 def bursts_of(
     path: Path, pool: str, limits: Sequence[Limit], since_ns: int, *, reads_count: bool
-) -> Mapping[Unit, float]:
-    """By limit, what its bucket was seen to hold in the last stretch of traffic that it held back. LedgerError.
+) -> Mapping[Unit, Burst]:
+    """What the bucket of each limit was seen to hold in the last stretches of traffic. LedgerError.
 
     `reads_count`: reads of the prompt cache are charged, too.
     """
@@ -50,19 +59,23 @@ def bursts_of(
         with closing(read_file(path)) as db:
             if "waited_for" not in {row[1] for row in db.execute("PRAGMA table_info(attempts)")}:
                 return {}  # a file of an older headway
-            sql = _ATTEMPTS.format(reads=reads, waited_for="waited_for")
+            sql = _ATTEMPTS.format(reads=reads)
             rows = db.execute(sql, (pool, since_ns, LATEST)).fetchall()
     except sqlite3.Error as error:
         raise LedgerError(f"cannot read the ledger {path}: {error}") from error
     rows = [_Row(*row) for row in reversed(rows)]
-    found: dict[Unit, float] = {}
+    found: dict[Unit, Burst] = {}
     for stretch in _stretches(rows):
         for limit in limits:
             waited = sum(row.waited_for == limit.unit.value for row in stretch)
-            if waited >= max(HELD_BACK, HELD_SHARE * len(stretch)):
-                burst = _burst(stretch, limit)
-                if burst <= limit.amount:  # else other limits were in force then
-                    found[limit.unit] = burst
+            amount, used = _burst(stretch, limit), sum(_taken(row, limit.unit) for row in stretch)
+            refilled = (stretch[-1].at_ns - stretch[0].at_ns) / 1e9 * limit.rate
+            if amount <= limit.amount:  # else other limits were in force then
+                held_back = waited >= max(HELD_BACK, HELD_SHARE * len(stretch))
+                is_whole = held_back and used >= refilled * USED_UP
+                before = found.get(limit.unit)
+                if is_whole or before is None or (not before.is_whole and amount > before.amount):
+                    found[limit.unit] = Burst(amount, is_whole)
     return found
 
 
@@ -77,21 +90,23 @@ def _stretches(rows: Sequence[_Row]) -> list[list[_Row]]:
 
 
 def _burst(rows: Sequence[_Row], limit: Limit) -> float:
-    """The least that a bucket must hold for all this to have been let in."""
-    taken: list[tuple[float, float]] = []
-    for at_ns, tokens_in, tokens_out, first_ms, total_ms, _ in rows:
-        if limit.unit is Unit.REQUESTS:
-            taken.append((at_ns, 1.0))
-        if limit.unit in (Unit.INPUT_TOKENS, Unit.TOKENS):
-            taken.append((at_ns, tokens_in))
-        if limit.unit in (Unit.OUTPUT_TOKENS, Unit.TOKENS):
-            began = at_ns + (first_ms or 0.0) * 1e6
-            step = (at_ns + total_ms * 1e6 - began) / 4.0
-            taken += [(began + (part + 0.5) * step, tokens_out / 4.0) for part in range(4)]
-    taken.sort()
+    """The least that a bucket must hold for all this to have been let in. Output counts when its call goes: that is how the
+    engine paces it, so a run as long as a few replies shows what the bucket holds."""
     drawn = most = 0.0
-    before = taken[0][0]
-    for at, amount in taken:
-        drawn = max(drawn - (at - before) / 1e9 * limit.rate, 0.0) + amount
-        most, before = max(most, drawn), at
+    before = rows[0].at_ns
+    for row in rows:
+        drawn = max(drawn - (row.at_ns - before) / 1e9 * limit.rate, 0.0) + _taken(row, limit.unit)
+        most, before = max(most, drawn), row.at_ns
     return most
+
+
+def _taken(row: _Row, unit: Unit) -> float:
+    match unit:
+        case Unit.REQUESTS:
+            return 1.0
+        case Unit.INPUT_TOKENS:
+            return float(row.input)
+        case Unit.OUTPUT_TOKENS:
+            return float(row.output)
+        case _:
+            return float(row.input + row.output)

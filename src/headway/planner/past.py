@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import log, sqrt
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean, median, pstdev
 from typing import Any, NamedTuple
 
 import msgspec
@@ -169,8 +169,9 @@ def _tempo(rows: Sequence[Row]) -> Tempo | None:
     ]
     if len(speeds) < FEW:
         return replace(Tempo(), first_s=first_s, first_sigma=first_sigma)
-    speed, speed_sigma = median_factor(speeds)
-    return Tempo(first_s, first_sigma, speed, speed_sigma)
+    speed = median(speeds)
+    inner = sorted(speeds)[len(speeds) // 50 : len(speeds) - len(speeds) // 50]  # without what was disturbed
+    return Tempo(first_s, first_sigma, speed, pstdev(log(each) for each in inner))
 
 
 def _tempo_of_whole(rows: Sequence[Row]) -> Tempo | None:

@@ -15,7 +15,7 @@ from headway.planner.scene import Scene, play, span_for
 from headway.planner.trial import Span
 
 Z90 = 1.2816  # standard deviations to the 90th percentile
-FEWER_BURSTS, MORE_BURSTS = 2.0, 15.0  # seconds of refill that full buckets may hold, where nobody knows
+FEWER_BURSTS, MORE_BURSTS = 0.4, 3.0  # of what full buckets are assumed to hold, where nobody knows
 MEMORY_BASE, MEMORY_LINE, MEMORY_CALL = 62_000_000, 32, 60_000  # bytes that `headway run` takes, measured
 
 
@@ -70,13 +70,13 @@ def plan(
         limit.burst is not None for pool in scene.pools for limit in scene.limits(pool)
     )
     courses = []
-    for sign, burst_s in ((-1.0, MORE_BURSTS), (1.0, FEWER_BURSTS)):
+    for sign, bursts in ((-1.0, MORE_BURSTS), (1.0, FEWER_BURSTS)):
         progress("the best case" if sign < 0 else "the worst case")
         varied = scene.varied(
             output=factor_at(sigma_out, sign * Z90),
             ratio=factor_at(sigma_in, sign * Z90),
             slower=exp(doubt.tempo * sign * Z90),
-            burst_s=scene.burst_s if burst_is_known else burst_s,
+            burst_s=scene.burst_s * (1.0 if burst_is_known else bursts),
         )
         courses.append(play(varied, _fitting(span, quick), prices)[0])
     low, high = courses

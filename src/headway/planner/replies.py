@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log, sqrt
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 from typing import Literal
 
 from headway.core.forecast import PRIOR_MEDIAN, PRIOR_SIGMA
@@ -21,6 +21,7 @@ ASSUMED_DOUBT = (
 ANOTHER_JOB_DOUBT = 0.3  # replies of the same model, but to other work
 SAME_JOB_DOUBT = 0.02  # the next batch of the same work
 ALIKE_DOUBT = 0.06  # another job whose prompts look the same
+SURE_SHARE = 0.95  # of lengths that were seen; beyond it they are few
 ENOUGH = 30  # replies of a kind, before they count as a kind of their own
 _KIN_DOUBT = {"same": SAME_JOB_DOUBT, "alike": ALIKE_DOUBT}
 _NORMAL = NormalDist()
@@ -53,6 +54,12 @@ class Seen:
         """The length that `share` of the replies stay below."""
         return float(self.lengths[min(int(share * len(self.lengths)), len(self.lengths) - 1)])
 
+    def upper(self) -> Lognormal:
+        """The lognormal that is like the longer half of them."""
+        half = self.lengths[len(self.lengths) // 2 :]
+        middle = max(half[0], 1)
+        return Lognormal(middle, sqrt(fmean(log(max(each, 1) / middle) ** 2 for each in half)))
+
 
 @dataclass(frozen=True, slots=True)
 class Replies:
@@ -74,6 +81,13 @@ class Replies:
             if bits == most.bit_length():
                 lengths = of_kind
         return max(min(1, most), min(most, round(lengths.at(share) * factor)))
+
+    def smooth(self, most: int, share: float, factor: float) -> float:
+        """The same, but of lengths that were seen the longest ones by how the others spread: of some hundred replies, the
+        longest is chance."""
+        if isinstance(self.all, Lognormal) or share <= SURE_SHARE:
+            return self.length(most, share, factor)
+        return min(float(most), self.all.upper().at(share) * factor)
 
     def mean(self, most: int, factor: float) -> float:
         """The mean length of replies to calls with this `max_tokens`."""

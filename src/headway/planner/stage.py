@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headway.config import Config
 from headway.core.call import Unit
-from headway.planner.bursts import bursts_of
+from headway.planner.bursts import Burst, bursts_of
 from headway.planner.known import Known, known_of
 from headway.planner.past import Lessons, Looks, Past, past_of
 from headway.planner.plan import Doubt
@@ -55,14 +55,15 @@ def stage(
         model: past_of(ledger, model, _looks(shape, model, job), since_ns) if ledger else Past()
         for model in shape.models
     }
-    bursts = {
-        (pool, unit): amount
+    seen = {
+        (pool, unit): burst
         for pool in pools
         if ledger
-        for unit, amount in bursts_of(
+        for unit, burst in bursts_of(
             ledger, pool, known[pool].limits, since_ns, reads_count=not _reads_free(shape, pool, catalog)
         ).items()
     }
+    bursts = {key: burst.amount for key, burst in seen.items() if burst.is_whole}
     main = pasts[shape.models[0]]
     lengths = replies or main.replies or ASSUMED
     ratio = main.ratio or 1.0
@@ -79,7 +80,7 @@ def stage(
         lambda model: tempos.get(model, usual),
         job,
         at_ns,
-        burst_s=_usual_burst_s(bursts, known),
+        burst_s=_usual_burst_s(seen, known),
     )
     doubt = Doubt(
         lengths.doubt,
@@ -97,10 +98,12 @@ def _looks(shape: Shape, model: str, job: str) -> Looks:
     return Looks(job, tokens / max(lines, 1), frozenset(most for part in parts for most in part.most))
 
 
-def _usual_burst_s(bursts: Mapping[tuple[str, Unit], float], known: Mapping[str, Known]) -> float:
-    """Seconds of refill that buckets hold of which nothing was seen: as much as the fullest that was."""
+def _usual_burst_s(seen: Mapping[tuple[str, Unit], Burst], known: Mapping[str, Known]) -> float:
+    """Seconds of refill that buckets hold of which not all was seen: as those of which it was, else at least as assumed."""
     rates = {(pool, limit.unit): limit.rate for pool, each in known.items() for limit in each.limits}
-    return max((amount / rates[key] for key, amount in bursts.items()), default=ASSUMED_BURST_S)
+    whole = [burst.amount / rates[key] for key, burst in seen.items() if burst.is_whole]
+    least = [burst.amount / rates[key] for key, burst in seen.items()]
+    return max(whole) if whole else max([ASSUMED_BURST_S, *least])
 
 
 def _reads_free(shape: Shape, pool: str, catalog: Catalog) -> bool:
@@ -119,7 +122,7 @@ def _burst_words(scene: Scene) -> tuple[str, bool]:
     ]
     if seen:
         return f"burst: full buckets were seen to hold, in seconds of refill: {', '.join(seen)}", True
-    return f"burst: assumed that full buckets hold {ASSUMED_BURST_S:.0f} s of refill (--burst)", False
+    return f"burst: assumed that full buckets hold {scene.burst_s:.0f} s of refill (--burst)", False
 
 
 def _words(

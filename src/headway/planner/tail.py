@@ -9,7 +9,7 @@ from math import exp, log
 from random import Random
 
 from headway.planner.trial import Guess
-from headway.planner.world import Rules, Serving
+from headway.planner.world import Rules, Serving, speed_at
 
 DRAWS = 2_000  # of how long a call takes
 LOOKED_AT = 3_000  # calls at most, the last ones
@@ -45,9 +45,9 @@ def tail_of(servings: Sequence[Serving], guess: Guess, rules: Rules, seed: int =
 
 def _takes_s(model: str, most: int, guess: Guess, rules: Rules, random: Random) -> float:
     tempo = rules.tempo(model)
-    tokens = guess.replies.length(most, min(max(random.random(), 1e-4), 1.0 - 1e-4), guess.output_factor)
+    tokens = guess.replies.smooth(most, min(max(random.random(), 1e-4), 1.0 - 1e-4), guess.output_factor)
     first_s = tempo.first_s * exp(tempo.first_sigma * random.gauss(0.0, 1.0))
-    return first_s + tokens / (tempo.speed * exp(tempo.speed_sigma * random.gauss(0.0, 1.0)))
+    return first_s + tokens / speed_at(tempo, random.gauss(0.0, 1.0))
 
 
 def _quantile(calls: Sequence[tuple[float, list[float]]], most: float, share: float) -> float:

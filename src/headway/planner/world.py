@@ -21,6 +21,7 @@ from headway.emulator.rules import Admit
 NETWORK_S = 0.01  # each way
 PROGRESS_TOKENS = 65  # the engine looks at output in steps of 64
 ROUNDING = 1000  # of token amounts in headers
+MOST_SIGMAS = 1.8  # by how much a reply is faster or slower than usual
 CACHE_S = 300.0  # an entry of the prompt cache lives five minutes from its last use
 _TOKENS = (Unit.INPUT_TOKENS, Unit.OUTPUT_TOKENS, Unit.TOKENS)
 
@@ -120,7 +121,7 @@ class ProviderWorld:
     ) -> Sequence[tuple[float, Event]]:
         tempo, draw = self._rules.tempo(call.identity.model), self._random.gauss
         first_s = tempo.first_s * exp(tempo.first_sigma * draw(0.0, 1.0))
-        speed = tempo.speed * exp(tempo.speed_sigma * draw(0.0, 1.0))
+        speed = speed_at(tempo, draw(0.0, 1.0))
         total_s = first_s + truth.output_tokens / speed
         for unit, (_, bucket) in buckets.items():
             self._charge(unit, bucket, call, counted, truth.output_tokens, now, first_s, total_s)
@@ -222,6 +223,11 @@ class ProviderWorld:
                 for limit in self._rules.limits(pool)
             }
         return buckets
+
+
+def speed_at(tempo: Tempo, normal: float) -> float:
+    """Tokens a second at so many standard deviations; none is very far from the others."""
+    return tempo.speed * exp(tempo.speed_sigma * max(-MOST_SIGMAS, min(normal, MOST_SIGMAS)))
 
 
 _NO_HEADERS: Mapping[str, str] = {}
