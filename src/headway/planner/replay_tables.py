@@ -19,7 +19,7 @@ def headline(replay: Replay) -> str:
     """The answer in two sentences."""
     base, waits = replay.baseline, replay.baseline.waits
     span = written(replay.span_s, "seconds")
-    text = f"{base.calls:,} calls in {span}, {money(base.nanousd)}{'+?' * bool(base.unpriced)}: "
+    text = f"{_calls(base.calls)} in {span}, {money(base.nanousd)}{'+?' * bool(base.unpriced)}: "
     text += f"{waits.waited:,} ({_share(waits.waited, base.calls)}) wait longer than {WAITS_S:.0f} s"
     if waits.waited and base.groups:
         worst = max(base.groups, key=lambda group: group.most_s)
