@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ REQUEST = {"model": "claude-opus-4", "max_tokens": 500, "messages": [{"role": "u
 
 @pytest.fixture
 def headway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """`headway count` in a folder of its own, without key and ledger."""
+    """`headway count` in a folder of its own, without key, ledger and ctok."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "ctok", None)
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 

@@ -53,7 +53,7 @@ def in_turns(messages: Sequence[Message]) -> list[tuple[str, list[Any]]]:
 
 def repeats(messages: Sequence[Message]) -> int:
     """How often somebody speaks twice in a row."""
-    return sum(message["role"] != "system" for message in messages) - len(in_turns(messages))
+    return len([message for message in messages if message["role"] != "system"]) - len(in_turns(messages))
 
 
 def broken_cache_rules(messages: Sequence[Message], system: Any, tools: Any) -> list[str]:

@@ -37,7 +37,7 @@ def picture(found: Report, name: str, kind: str, why: str, width: int, *, explai
     grid.add_row("tokens", _tokens(found.count))
     if found.count.way != "fit":
         grid.add_row("", Text(f"headway's own estimate was {found.estimate}", style="dim"))
-    grid.add_row("window", _window(found.fit, found.max_tokens))
+    grid.add_row("window", _window(found.fit, found.max_tokens, _messages(found)))
     for label, text in _money(found):
         grid.add_row(label, text)
     parts: list[RenderableType] = [grid]
@@ -81,16 +81,22 @@ def _tokens(count: Count) -> Text:
     return Text.assemble((f"{count.tokens:,}", "bold"), spread, (f"  ({_WAYS[count.way]})", "dim"))
 
 
-def _window(fit: Fit, max_tokens: int) -> Text:
+def _window(fit: Fit, max_tokens: int, messages: int) -> Text:
     if fit.window is None or fit.left is None:
         return Text(fit.note, style="yellow")
     used = (fit.window - fit.left) / fit.window
     text = Text.assemble((fit.verdict, _STYLES[fit.verdict]), f": {_percent(used)} of {fit.window:,}")
     if fit.note:
         text.append(f"; {fit.note}")
+        if fit.verdict == "does not fit" and messages > 1:
+            text.append(". headway.context.fit trims a conversation", style="dim")
     elif fit.left is not None:
         text.append(f"; {fit.left:,} left for a reply of at most {max_tokens:,}")
     return text
+
+
+def _messages(found: Report) -> int:
+    return sum(bool(item.role) for item in found.explanation.items)
 
 
 def _money(found: Report) -> Iterator[tuple[str, Text]]:
