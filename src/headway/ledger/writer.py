@@ -27,7 +27,7 @@ _BATCH = 100
 _GATHER_S = 0.010
 _PAUSES_S = (0.05, 0.1, 0.25, 0.5, 1.0)  # between attempts to write, the last one for ever
 _IDLE_S = 0.25  # nothing came for so long
-_MOST_AT_WORK = 50_000  # items written without any such time
+_MOST_AT_WORK = 200_000  # items written without any such time
 _FORK_S = 0.5  # a fork waits so long for what is in the queue
 _BOUND = 50_000
 
