@@ -84,16 +84,16 @@ def _settlement(ticket: Ticket, reply: Reply) -> Settle:
 def _closed(settle: Settle) -> Entry:
     reply, problem = settle.reply, settle.reply.problem
     return Entry(
-        attempt_id=settle.ticket.id,
-        outcome=settle.outcome,
-        status=reply.status,
-        error_type=problem.error_type if problem else "",
-        request_id=reply.headers.get("request-id"),
-        usage=settle.usage,
-        estimated=settle.estimated,
-        first_token_ms=None if reply.first_token_s is None else reply.first_token_s * 1000.0,
-        total_ms=reply.total_s * 1000.0,
-        stop_reason=reply.stop_reason,
+        settle.ticket.id,
+        settle.outcome,
+        reply.status,
+        problem.error_type if problem else "",
+        reply.headers.get("request-id"),
+        settle.usage,
+        settle.estimated,
+        None if reply.first_token_s is None else reply.first_token_s * 1000.0,
+        reply.total_s * 1000.0,
+        reply.stop_reason,
     )
 
 
@@ -124,25 +124,25 @@ def _usage(ticket: Ticket, reply: Reply) -> tuple[Usage, bool]:
 def _opened(ticket: Ticket, provider: str) -> OpenEntry:
     call, estimate = ticket.call, ticket.call.estimate
     held_s = call.held_s if ticket.number == 1 else 0.0
-    return OpenEntry(
-        attempt_id=ticket.id,
-        call_id=call.id,
-        number=ticket.number,
-        at_ns=ticket.at_ns,
-        provider=provider,
-        pool=call.identity.pool or "",
-        model=call.identity.model,
-        tenant=call.tenant,
-        class_=call.class_,
-        session=call.session,
-        job=call.job,
-        label=call.label,
-        estimated_input_tokens=round(ticket.input_tokens),
-        estimated_output_tokens=round(ticket.output_tokens),
-        queued_ms=(ticket.queued_s + held_s) * 1000.0,
-        stream=call.stream,
-        waited_for=ticket.waited_for or ("in_flight" if held_s else ""),
-        max_output_tokens=estimate.max_output_tokens,
-        cacheable_tokens=round(estimate.cacheable_tokens),
-        fingerprint=estimate.fingerprint,
+    return OpenEntry(  # by position: cheaper than by name, and it is made for every attempt
+        ticket.id,
+        call.id,
+        ticket.number,
+        ticket.at_ns,
+        provider,
+        call.identity.pool or "",
+        call.identity.model,
+        call.tenant,
+        call.class_,
+        call.session,
+        call.job,
+        call.label,
+        round(ticket.input_tokens),
+        round(ticket.output_tokens),
+        (ticket.queued_s + held_s) * 1000.0,
+        call.stream,
+        ticket.waited_for or ("in_flight" if held_s else ""),
+        estimate.max_output_tokens,
+        round(estimate.cacheable_tokens) if estimate.cacheable_tokens else 0,
+        estimate.fingerprint,
     )
