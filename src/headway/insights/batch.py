@@ -89,6 +89,7 @@ class PriceStep:
         self._saved: defaultdict[int, Tally] = defaultdict(Tally)
         self._over: Counter[int] = Counter()
         self._steps: dict[int, int] = {}
+        self._cuts: dict[int, float] = {}
         self._groups: dict[int, Group] = {}
 
     def see(self, seen: Seen) -> None:
@@ -101,6 +102,7 @@ class PriceStep:
         number = seen.group.number
         self._groups[number], self._steps[number] = seen.group, rate.step
         self._saved[number].add(seen, (seen.micros - _cost(seen, below) * rate.step // seen.total))
+        self._cuts[number] = 1 - below.input / rate.input
         self._over[number] += seen.total - rate.step
 
     def found(self, _: Traffic, /) -> list[Found]:
@@ -112,6 +114,7 @@ class PriceStep:
 
     def _finding(self, group: Group, tally: Tally) -> Found:
         step, over = self._steps[group.number], self._over[group.number] / tally.count
+        cut = self._cuts[group.number]
         return Found(
             rule="price-step",
             title=f"{who(group.where)}: {tally.count:,} prompts are just beyond {tokens(step)} tokens, where prices step up",
@@ -120,7 +123,9 @@ class PriceStep:
             nature="prefix",
             sample=tally.count,
             least=LEAST_CALLS,
-            evidence=(f"They are over by {tokens(over)} tokens on average; below, each token costs a part.",),
+            evidence=(
+                f"They are over by {tokens(over)} tokens on average; at the step their price falls by {cut:.0%}.",
+            ),
             numbers={"calls": tally.count, "step_tokens": step, "mean_over_tokens": round(over)},
             change=f"Keep these prompts below {step:,} tokens: headway.context.fit.",
             claims=tally.nanousd_claims,

@@ -15,7 +15,7 @@ from headway.core.fingerprint import Cut, unpack
 from headway.insights import marks
 from headway.insights.finding import Found
 from headway.insights.tally import Tally
-from headway.insights.thresholds import BREAK_SHARE, LEAST_CALLS
+from headway.insights.thresholds import BREAK_SHARE, LEAST_CALLS, SMALL_CHANGE
 from headway.insights.traffic import HOUR_NS, MINUTE_NS, Group, Recent, Seen, Traffic
 from headway.insights.walk import Sees
 from headway.insights.words import tokens, who
@@ -30,14 +30,16 @@ _CHANGES = {
 _SNIPPETS = {
     "reordered": 'tools=sorted(tools, key=lambda tool: tool["name"])',
     "tools": "",
-    "system": 'system=[{"type": "text", "text": SYSTEM, "cache_control": {"type": "ephemeral"}}],\n'
-    'messages=[..., {"role": "user", "content": f"{question}\\n(now: {now})"}]',
+    "system": 'messages=[..., {"role": "user", "content": f"{question}\\n(now: {now})"}]',
     "messages": "",
 }
 
 
 class _Parting(NamedTuple):
-    """Where two requests part; how many bytes behind it are the same again, and how many in all but the block itself."""
+    """Where two requests part; how many bytes from there on are the same again, and how many in all.
+
+    A block of tools or of the system prompt that keeps its length is the same but for a few bytes: a time, a name.
+    """
 
     part: str
     place: int
@@ -156,10 +158,10 @@ def _part(before: list[Cut], now: list[Cut]) -> _Parting | None:
     if before[at].part == "tools" and _same_tools(before, now) and level:
         from_ = before[at - 1].size if at else 0
         return _Parting("tools", 0, True, level - from_, level)  # where, is chance
-    if in_step == start:
-        return None
-    block = start - (before[at - 1].size if at else 0)
-    return _Parting(before[at].part, before[at].place, False, in_step - start, in_step - block)
+    behind, block = in_step - start, start - (before[at - 1].size if at else 0)
+    if before[at].part != "messages" and abs(shift) <= SMALL_CHANGE:
+        return _Parting(before[at].part, before[at].place, False, behind + block, in_step)
+    return _Parting(before[at].part, before[at].place, False, behind, in_step - block) if behind else None
 
 
 def _same_tools(before: list[Cut], now: list[Cut]) -> bool:

@@ -22,6 +22,7 @@ from headway.insights.words import tokens, who
 # Who counts max_tokens against the limit when a call starts (documentation of each, read 2026-11-24). Anthropic does not:
 # since early 2026 it counts output as it is produced, https://platform.claude.com/docs/en/api/rate-limits.
 RESERVING = frozenset(("openai", "azure", "groq", "bedrock", "aws", "cerebras"))
+_MOST_CEILINGS = 1000  # different ones of a slice that are told apart
 
 
 class ReservedOutput:
@@ -38,7 +39,7 @@ class ReservedOutput:
 
     def see(self, seen: Seen) -> None:
         group = seen.group
-        if group.provider not in RESERVING or not seen.max_output or not group.pool:
+        if not seen.max_output or not group.pool or not _reserves(group):
             return
         self._groups[group.number] = group
         self._used[group.number].add(seen.output)
@@ -73,7 +74,6 @@ class ReservedOutput:
             ),
             numbers={"calls": used.count, "mean_max_tokens": round(mean), "p99_output_tokens": round(p99)},
             change=f"Set max_tokens={room}.",
-            snippet=f"max_tokens={room}",
             quota=((group.pool, "tokens", float(freed), float(whole)),),
             ids=tuple(self._ids[group.number]),
         )
@@ -88,7 +88,7 @@ class CutReplies:
         self._cut: Recent[Seen] = Recent(ASKED_AGAIN_NS)
         self._again: defaultdict[int, Tally] = defaultdict(Tally)
         self._cuts: Counter[int] = Counter()
-        self._ceiling: defaultdict[int, Sketch] = defaultdict(Sketch)
+        self._ceiling: defaultdict[int, Counter[int]] = defaultdict(Counter)
         self._groups: dict[int, Group] = {}
 
     def see(self, seen: Seen) -> None:
@@ -102,7 +102,9 @@ class CutReplies:
         if was_cut:
             self._groups[group.number] = group
             self._cuts[group.number] += 1
-            self._ceiling[group.number].add(seen.max_output or seen.output)
+            ceilings = self._ceiling[group.number]
+            if len(ceilings) < _MOST_CEILINGS:
+                ceilings[seen.max_output or seen.output] += 1
             if key is not None:
                 self._cut.put(key, seen, seen.at_ns)
 
@@ -116,7 +118,7 @@ class CutReplies:
         ]
 
     def _finding(self, group: Group, tally: Tally) -> Found:
-        cuts, ceiling = self._cuts[group.number], self._ceiling[group.number].quantile(0.5)
+        cuts, ceiling = self._cuts[group.number], self._ceiling[group.number].most_common(1)[0][0]
         room = _round_up(2 * ceiling)
         return Found(
             rule="cut-replies",
@@ -127,17 +129,20 @@ class CutReplies:
             sample=tally.count,
             least=LEAST_CALLS,
             evidence=(
-                f"{cuts / max(group.ok, 1):.0%} of {group.ok:,} replies ended at max_tokens, most at about {tokens(ceiling)}"
-                " tokens; the same request followed soon after, and both were paid.",
+                f"{cuts / max(group.ok, 1):.0%} of {group.ok:,} replies ended at max_tokens, most at {ceiling:,} tokens;"
+                " the same request followed soon after, and both were paid.",
             ),
-            numbers={"cut": cuts, "asked_again": tally.count, "usual_max_tokens": round(ceiling)},
+            numbers={"cut": cuts, "asked_again": tally.count, "usual_max_tokens": ceiling},
             change=f"Ask for more at once: max_tokens={room}. What is not used costs nothing"
-            f"{' but quota' if group.provider in RESERVING else ''}.",
-            snippet=f"max_tokens={room}",
+            f"{' but quota' if _reserves(group) else ''}.",
             claims=tally.nanousd_claims,
             spread=tally.spread,
             ids=tally.ids,
         )
+
+
+def _reserves(group: Group) -> bool:
+    return group.provider in RESERVING or group.pool.split("/")[0] in RESERVING
 
 
 def _was_cut(seen: Seen) -> bool:

@@ -78,7 +78,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         " what caching would have saved, writes counted. Cached, and longer than"
         f" {t.CACHED_HISTORY_TOKENS:,} tokens a call: it is asked whether compacting at {t.COMPACT_AT:,} tokens to"
         f" {t.COMPACT_TO:,} (a summary of {t.SUMMARY:,} paid as output) would do.",
-        sample=f"{t.LEAST_SESSIONS} sessions of at least {t.LEAST_TURNS} calls that grew {t.GROWN_TIMES:g} times, with"
+        sample=f"{t.LEAST_HISTORY} calls, in sessions of at least {t.LEAST_TURNS} that grew {t.GROWN_TIMES:g} times, with"
         f" {t.HISTORY_SHARE:.0%} of their cost in history.",
         change="Automatic caching; headway.context.fit or compaction for the long ones.",
         not_when="Calls without a session. Well-cached conversations of ordinary length are left alone.",

@@ -28,11 +28,14 @@ _PAID = {
     ),
 }
 _OTHER = ("ended without a reply and were billed", "See what ended them: headway usage --by status.")
-_QUOTA_FAULTS = (
+_PASSING = (
     "rate_limited",
     "ramp_limited",
     "overloaded",
-)  # these pass; a call that meets them is tried again
+    "cancelled",
+    "lost",
+)  # say nothing about the request
+_MOST_LABELS = 50_000
 
 
 class PaidFailures:
@@ -98,15 +101,23 @@ class PaidFailures:
 
 
 class _Failing:
-    """Calls of one slice that failed in one way."""
+    """Calls that failed in one way: those of one label, or of all labels that differ in numbers only."""
 
-    __slots__ = ("calls", "ids", "last_call", "nanousd", "statuses")
+    __slots__ = ("attempts", "calls", "group", "ids", "label", "last_call", "nanousd")
 
-    def __init__(self) -> None:
-        self.calls = 0
-        self.nanousd = 0
+    def __init__(self, group: Group, label: str) -> None:
+        self.group, self.label = group, label
+        self.calls = self.attempts = self.nanousd = 0
         self.last_call = ""
         self.ids: list[int] = []
+
+    def add(self, seen: Seen) -> None:
+        self.calls += seen.number == 1 or seen.call_id != self.last_call
+        self.attempts += 1
+        self.last_call = seen.call_id
+        self.nanousd += seen.nanousd or 0
+        if len(self.ids) < _MOST_IDS:
+            self.ids.append(seen.id)
 
 
 class AlwaysFailing:
@@ -115,46 +126,54 @@ class AlwaysFailing:
     sees: Sees = "failed"
 
     def __init__(self) -> None:
-        self._failing: defaultdict[tuple[int, str], _Failing] = defaultdict(_Failing)
-        self._groups: dict[int, Group] = {}
+        self._alike: dict[tuple[int, str], _Failing] = {}
+        self._exact: dict[tuple[int, str, str], _Failing] = {}
 
     def see(self, seen: Seen) -> None:
-        if seen.outcome in _QUOTA_FAULTS:
+        if seen.outcome in _PASSING:
             return
-        self._groups[seen.group.number] = seen.group
-        one = self._failing[(seen.group.number, seen.error_type or seen.outcome)]
-        one.calls += seen.number == 1 or seen.call_id != one.last_call
-        one.last_call = seen.call_id
-        one.nanousd += seen.nanousd or 0
-        if len(one.ids) < _MOST_IDS:
-            one.ids.append(seen.id)
+        group, error = seen.group, seen.error_type or seen.outcome
+        alike = self._alike.get((group.number, error))
+        if alike is None:
+            alike = self._alike[(group.number, error)] = _Failing(group, group.label)
+        alike.add(seen)
+        if seen.label != group.label and len(self._exact) < _MOST_LABELS:
+            key = (group.number, seen.label, error)
+            exact = self._exact.get(key)
+            if exact is None:
+                exact = self._exact[key] = _Failing(group, seen.label)
+            exact.add(seen)
 
     def found(self, traffic: Traffic, /) -> list[Found]:
-        return [
-            self._finding(self._groups[number], error, one, traffic)
-            for (number, error), one in self._failing.items()
-            if one.calls >= FAILED_CALLS
-            and not self._groups[number].ok
-            and error not in ("cancelled", "lost")
-        ]
+        alike = [(one, error) for (_, error), one in self._alike.items() if not one.group.ok]
+        exact = [(one, error) for (_, _, error), one in self._exact.items() if one.group.ok]
+        found = [_finding(one, error, traffic) for one, error in alike if one.calls >= FAILED_CALLS]
+        for one, error in exact:
+            group = one.group
+            call = (group.tenant, group.job, one.label, group.model)
+            if one.calls >= FAILED_CALLS and not traffic.has_reply(call):
+                found.append(_finding(one, error, traffic))
+        return found
 
-    def _finding(self, group: Group, error: str, one: _Failing, traffic: Traffic) -> Found:
-        daily = one.calls / max(traffic.days, 1.0)
-        return Found(
-            rule="always-failing",
-            title=f"{who(group.where)}: {one.calls:,} calls failed with {error}, none succeeded",
-            where=group.where,
-            certainty="sure",
-            nature="repeat",
-            sample=one.calls,
-            least=FAILED_CALLS,
-            evidence=(
-                f"{group.attempts:,} attempts with {group.model}, about {daily:,.0f} calls a day, not one reply:"
-                f" with {one.calls:,} calls the true rate of success is below {3 / one.calls:.1%}.",
-            ),
-            numbers={"calls": one.calls, "attempts": group.attempts, "ok": 0, "error_type": error},
-            change="Stop sending them until the request is right: they draw on the limit and wait in line for nothing.",
-            claims={group.number: one.nanousd} if one.nanousd > 0 else {},
-            quota=((group.pool, "requests", float(group.attempts), 0.0),) if group.pool else (),
-            ids=tuple(one.ids),
-        )
+
+def _finding(one: _Failing, error: str, traffic: Traffic) -> Found:
+    group, daily = one.group, one.calls / max(traffic.days, 1.0)
+    where = {**group.where, "label": one.label} if one.label else group.where
+    return Found(
+        rule="always-failing",
+        title=f"{who(where)}: {one.calls:,} calls failed with {error}, none succeeded",
+        where=where,
+        certainty="sure",
+        nature="repeat",
+        sample=one.calls,
+        least=FAILED_CALLS,
+        evidence=(
+            f"{one.attempts:,} attempts with {group.model}, about {daily:,.0f} calls a day, not one reply:"
+            f" with {one.calls:,} calls the true rate of success is below {3 / one.calls:.1%}.",
+        ),
+        numbers={"calls": one.calls, "attempts": one.attempts, "ok": 0, "error_type": error},
+        change="Stop sending them until the request is right: they draw on the limit and wait in line for nothing.",
+        claims={group.number: one.nanousd} if one.nanousd > 0 else {},
+        quota=((group.pool, "requests", float(one.attempts), 0.0),) if group.pool else (),
+        ids=tuple(one.ids),
+    )

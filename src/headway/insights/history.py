@@ -18,7 +18,7 @@ from headway.insights.thresholds import (
     COMPACT_TO,
     GROWN_TIMES,
     HISTORY_SHARE,
-    LEAST_SESSIONS,
+    LEAST_HISTORY,
     LEAST_TURNS,
     SUMMARY,
 )
@@ -102,7 +102,7 @@ class GrowingHistory:
         return [
             _finding(kind, cached)
             for (_, cached), kind in self._kinds.items()
-            if kind.sessions >= LEAST_SESSIONS and kind.saved.micros > 0
+            if kind.turns >= LEAST_HISTORY and kind.saved.micros > 0
         ]
 
 
@@ -154,8 +154,8 @@ def _finding(kind: _Kind, cached: bool) -> Found:
         where=group.where,
         certainty="question" if cached else "likely",
         nature="prefix",
-        sample=kind.sessions,
-        least=LEAST_SESSIONS,
+        sample=kind.turns,
+        least=LEAST_HISTORY,
         evidence=(
             f"{kind.turns:,} calls of {kind.sessions:,} conversations sent {tokens(kind.sent / kind.turns)} tokens each"
             f" on average, {tokens(kind.peak)} at most, {how}.",

@@ -23,14 +23,12 @@ _LOOKED_BACK = 20  # blocks before a breakpoint in which an entry is found
 _PLACES = ("system", "document", "conversation")
 
 _SNIPPETS = {
-    "system": 'system=[{"type": "text", "text": SYSTEM, "cache_control": {"type": "ephemeral"%s}}]',
-    "document": '{"role": "user", "content": [\n'
-    '  {"type": "text", "text": DOCUMENT, "cache_control": {"type": "ephemeral"%s}},\n'
-    '  {"type": "text", "text": QUESTION}]}',
+    "system": '{"type": "text", "text": SYSTEM, "cache_control": {"type": "ephemeral"%s}}',
+    "document": '{"type": "text", "text": FIRST, "cache_control": {"type": "ephemeral"%s}}',
     "conversation": 'client.messages.create(..., cache_control={"type": "ephemeral"%s})',
 }
 _CHANGES = {
-    "system": "Set a cache breakpoint after the system prompt",
+    "system": "Set a cache breakpoint on the last block of the system prompt",
     "document": "Set a cache breakpoint after the first block, which stays the same from call to call",
     "conversation": "Set a cache breakpoint on the last message (automatic caching), so that each turn reads the one before",
 }
@@ -143,8 +141,8 @@ class UncachedPrefix:
             sample=way.calls,
             least=LEAST_CALLS,
             evidence=(
-                f"{way.calls:,} of {way.saved.count:,} calls began exactly as one within {life} before, and paid in full.",
-                f"{tokens(way.tokens_read)} input tokens would be cache reads; writing the entries is counted.",
+                f"{way.calls:,} of {way.saved.count:,} calls began exactly as one within {life} before.",
+                "What it costs to write the entries is counted.",
             ),
             numbers={
                 "calls": way.saved.count,

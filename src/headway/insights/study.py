@@ -6,10 +6,13 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from headway.config import Config
 from headway.errors import LedgerError
 from headway.insights.finding import Example, Finding, Quota
+from headway.insights.known import amounts
 from headway.insights.overlap import Ranked, rank
 from headway.insights.rules import choose
 from headway.insights.traffic import Traffic
@@ -52,9 +55,10 @@ def study(
     *,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
+    config: Config | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Study:
-    """Look through the ledger at `path`. A ledger that is not there has nothing to change.
+    """Look through the ledger at `path`. A ledger that is not there has nothing to change. `config` has your limits.
 
     InputError for a rule that there is none; LedgerError for a file that is no ledger, broken, or of a newer headway.
     """
@@ -66,6 +70,8 @@ def study(
         with closing(read_file(path)) as db:
             db.execute("BEGIN")  # one moment for all that follows
             traffic = walk(db, window, rules, progress)
+            traffic.limits = amounts(db, config, path, window.until_ns)
+            traffic.has_reply = partial(_has_reply, db, window)
             ranked = rank([found for rule in rules for found in rule.found(traffic)], traffic)
             findings = tuple(_finding(db, place, one, traffic) for place, one in enumerate(ranked, 1))
     except sqlite3.Error as error:
@@ -81,6 +87,13 @@ def study(
         findings,
         "" if traffic.attempts else "The ledger has no attempts in this time.",
     )
+
+
+def _has_reply(db: sqlite3.Connection, window: Window, call: Sequence[str]) -> bool:
+    where, values = window.where()
+    same = "tenant = ? AND job = ? AND label = ? AND model_served = ? AND outcome = 'ok'"
+    found = db.execute(f"SELECT 1 FROM attempts WHERE {where} AND {same} LIMIT 1", (*values, *call))
+    return found.fetchone() is not None
 
 
 def _finding(db: sqlite3.Connection, place: int, one: Ranked, traffic: Traffic) -> Finding:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -200,7 +201,10 @@ class PoolMinutes:
 
 @dataclass(slots=True)
 class Traffic:
-    """All of a window but its attempts: slices, pools by the minute, times. `limits` are those known, by pool and unit."""
+    """All of a window but its attempts: slices, pools by the minute, times. `limits` are those known, by pool and unit.
+
+    `has_reply` says whether any call of (tenant, job, label, model) got a reply.
+    """
 
     groups: list[Group] = field(default_factory=list)
     minutes: dict[str, PoolMinutes] = field(default_factory=dict)
@@ -209,6 +213,7 @@ class Traffic:
     last_ns: int = 0
     attempts: int = 0
     nanousd: int = 0
+    has_reply: Callable[[Sequence[str]], bool] = lambda _: True
 
     @property
     def days(self) -> float:

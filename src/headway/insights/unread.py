@@ -73,8 +73,9 @@ class UnreadCache:
 
 def _finding(of: _Written) -> Found:
     never = "never read" if not of.read else f"read for {of.read / of.written:.0%} of what is written"
+    read = tokens(of.read) if of.read else "none"
     evidence = [
-        f"{of.writes:,} calls wrote {tokens(of.written)} tokens at a price above that of input, {tokens(of.read)} were read."
+        f"{of.writes:,} calls wrote {tokens(of.written)} tokens at a price above that of input; {read} of them were read."
     ]
     if of.same >= LEAST_CALLS:
         evidence.append(

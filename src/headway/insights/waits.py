@@ -27,6 +27,7 @@ _UNITS = ("requests", "input_tokens", "output_tokens")
 _LIMITS = (*_UNITS, "tokens")
 _AS_IT_SHOULD_BE = ("cache prefix", "overload pause", "first reply")
 _LONGEST_MINUTES = 24 * 60
+_UNKNOWN = "See what holds them: headway top says what the next call waits for, and new attempts record it."
 _SMOOTHED = 10  # minutes, over which a burst evens out
 _FULL = 0.9  # of what was used over these minutes: the rest may be a burst
 
@@ -175,7 +176,7 @@ def _binding(waiting: _Waiting, is_bulk: bool, share: float, use: _Use, traffic:
         evidence=(
             f"{queued.count:,} calls waited {duration(queued.quantile(0.5) / 1000)} (P50) to"
             f" {duration(queued.quantile(0.95) / 1000)} (P95);"
-            f" most of {_most(waiting.tenants)}.",
+            f" {_most(waiting.tenants)}.",
             *(() if waiting.what else (f"For what is not recorded; {nearest} come nearest to a limit.",)),
         ),
         numbers={
@@ -187,7 +188,7 @@ def _binding(waiting: _Waiting, is_bulk: bool, share: float, use: _Use, traffic:
             "limit_a_minute": round(limit),
             "used_a_minute": round(use.at[column]),
         },
-        change=_way_out(waiting.pool, column, limit, traffic),
+        change=_way_out(waiting.pool, column, limit, traffic) if waiting.what else _UNKNOWN,
         ids=tuple(key for _, key in waiting.ids),
     )
 
@@ -219,7 +220,7 @@ def _idle(waiting: _Waiting, share: float, use: _Use) -> Found:
         evidence=(
             f"{queued.count:,} calls waited {duration(queued.quantile(0.5) / 1000)} (P50) to"
             f" {duration(queued.quantile(0.95) / 1000)} (P95) in {share:.0%} of the minutes{then};"
-            f" most of {_most(waiting.tenants)}.",
+            f" {_most(waiting.tenants)}.",
         ),
         numbers={
             "calls_waited": queued.count,
@@ -238,7 +239,8 @@ def _idle(waiting: _Waiting, share: float, use: _Use) -> Found:
 
 def _most(tenants: Counter[str]) -> str:
     name, count = tenants.most_common(1)[0]
-    return f"tenant {name} ({count / tenants.total():.0%})"
+    share = count / tenants.total()
+    return f"all of tenant {name}" if share == 1.0 else f"{share:.0%} of tenant {name}"
 
 
 def _busiest(minutes: PoolMinutes, unit: int) -> float:

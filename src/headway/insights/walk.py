@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -73,7 +72,7 @@ def walk(
     progress: Callable[[int], None] | None = None,
 ) -> Traffic:
     """Show every attempt of the window to the rules, once, by time. `progress` is told how many rows are done."""
-    traffic = Traffic(limits=_limits(db))
+    traffic = Traffic()
     on_ok = [rule.see for rule in rules if rule.sees in ("ok", "all")]
     on_failure = [rule.see for rule in rules if rule.sees in ("failed", "all")]
     for seen in _attempts(db, window, traffic):
@@ -150,16 +149,3 @@ def _select(db: sqlite3.Connection) -> str:
     there = {row[1] for row in db.execute("PRAGMA table_info(attempts)")}
     absent = {name: value for name, value in _SINCE_0002.items() if name not in there}
     return ", ".join(absent.get(name, name) for name in (*_GROUPED, *_SEEN))
-
-
-def _limits(db: sqlite3.Connection) -> dict[str, dict[str, float]]:
-    """Amounts a minute that replies have taught, by pool and unit."""
-    found: dict[str, dict[str, float]] = {}
-    for key, text in db.execute("SELECT key, value FROM learnt WHERE key LIKE 'bucket/%'"):
-        try:
-            amounts = {unit: float(lesson["amount"]) for unit, lesson in json.loads(text).items()}
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue
-        pool = "/".join(key.rsplit("/", 2)[-2:])
-        found.setdefault(pool, {}).update(amounts)
-    return found
