@@ -2,16 +2,17 @@
 
     python benchmarks/report.py [ROWS] [FOLDER]
 
-JSON lines. The ledger is made in FOLDER (default: a temporary one) by SQL: a month of ROWS attempts (default ten million) of 20
-tenants, 4 models and 3 classes; sessions of about 60 calls, 2 % of attempts refused and tried again, waits of long tails
-for a third of them. It is deleted at the end.
+JSON lines. The ledger is made in FOLDER (default: a temporary one) by SQL: a month of ROWS attempts (default ten million)
+of 20 tenants, 4 models and 3 classes; sessions of about 60 calls, 2 % of attempts refused and tried again, waits of long
+tails for a third of them. It is made without sums, as an older headway left it, and deleted at the end.
 
 made_s, size_mb     how long making it took, and its size
-migrate_ms          opening it for the first time after the tables of the sums came to be
+migrate_ms          opening it for the first time with the headway that has sums
 roll_*              adding all of it up: CPU microseconds an attempt, in all; the longest time that others could not write
 report_*            median, of 5, of wall and CPU milliseconds: `headway.ledger.report.usage`, sums being up to date
 *_rows              how many rows of sums there are
-raw_report_*        the same report from the attempts alone, once
+raw_report_*        tenant,day from the attempts alone, once, before anything is added up
+prune_*             removing the first ten days of it; the report after that
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from headway.ledger.file import open_file
-from headway.ledger.report import usage
+from headway.ledger.file import open_file, read_file
+from headway.ledger.report import read_report, usage
+from headway.ledger.retention import DAY_NS, prune
 from headway.ledger.rollup import bring_up_to_date
 
 START_S = 1_792_281_600  # 2026-10-18 00:00 UTC
@@ -51,7 +54,8 @@ _MAKE = """
         ELSE 'interactive' END, 'session-' || (i / 60), CASE s % 3 WHEN 0 THEN 'nightly' ELSE '' END, '',
         CASE WHEN i % 50 = 6 THEN 'rate_limited' ELSE 'ok' END, CASE WHEN i % 50 = 6 THEN 429 ELSE 200 END, '',
         'req_' || i, 0, CASE WHEN a < 666 THEN 0.2 ELSE a * b / 10.0 END, 900.0, 9000.0, 2000 + a, 300,
-        (2000 + b) * (i % 50 != 6), 10 * a, 0, 0, (200 + a) * (i % 50 != 6), 0, 0, (1000000 + a * 1000) * (i % 50 != 6), 'p', 0,
+        (2000 + b) * (i % 50 != 6), 10 * a, 0, 0, (200 + a) * (i % 50 != 6), 0, 0,
+        (1000000 + a * 1000) * (i % 50 != 6), 'p', 0,
         '{"input_tokens":' || (2000 + b) || ',"output_tokens":' || (200 + a) || ',"service_tier":"standard"}',
         CASE WHEN a < 666 THEN '' ELSE 'input_tokens/min' END
     FROM r"""
@@ -59,7 +63,9 @@ _MAKE = """
 
 def make(path: Path, rows: int) -> None:
     """All rows, by SQL alone."""
-    with closing(open_file(path)) as db:
+    schema = sorted((files("headway.ledger") / "schema").iterdir(), key=lambda entry: entry.name)
+    old = [entry.read_text("utf-8") for entry in schema if entry.name < "0003"]
+    with closing(open_file(path, migrations=old)) as db:
         db.execute("PRAGMA synchronous=OFF")
         db.execute("PRAGMA cache_size=-400000")
         for low in range(0, rows, 250_000):
@@ -132,6 +138,18 @@ def reports(path: Path, rows: int) -> dict[str, float]:
     return found
 
 
+def removing(path: Path) -> dict[str, float]:
+    """Ten days of thirty; and what is said of them afterwards."""
+    before = usage(path, "tenant,day")
+    wall, cpu = time.perf_counter(), time.process_time()
+    removed = prune(path, 20 * DAY_NS, (START_S + DAYS * 86_400) * 10**9)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    assert usage(path, "tenant,day") == before
+    per = {"prune_removed": removed, "prune_cpu_us_a_row": cpu / removed * 1e6, "prune_wall_s": wall}
+    after = timed(lambda: usage(path, "tenant,day"))
+    return per | {f"prune_report_{name}": value for name, value in after.items()}
+
+
 def main(rows: int, folder: Path) -> None:
     path = folder / "report-benchmark.sqlite3"
     results: dict[str, float] = {}
@@ -140,9 +158,16 @@ def main(rows: int, folder: Path) -> None:
         make(path, rows)
         results["made_s"] = time.perf_counter() - began
         results["size_mb"] = path.stat().st_size / 1e6
+        began = time.perf_counter()
+        open_file(path).close()
+        results["migrate_ms"] = (time.perf_counter() - began) * 1e3
+        with closing(read_file(path)) as db:
+            alone = timed(lambda: read_report(db, "tenant,day"), 1)
+        results |= {f"raw_report_{name}": value for name, value in alone.items()}
         results |= add_up(path, rows)
         results["size_with_sums_mb"] = path.stat().st_size / 1e6
         results |= reports(path, rows)
+        results |= removing(path)
     finally:
         for each in folder.glob(path.name + "*"):
             each.unlink()

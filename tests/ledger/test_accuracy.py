@@ -8,7 +8,7 @@ import pytest
 
 from headway.errors import InputError
 from headway.ledger.accuracy import read_accuracy
-from headway.ledger.parts import HOUR_NS
+from headway.ledger.columns import HOUR_NS
 from ledger.test_rollup import DAY0, Attempt
 from ledger.test_waits import made
 

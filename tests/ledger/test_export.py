@@ -9,9 +9,9 @@ import pytest
 
 from headway.errors import InputError, LedgerError
 from headway.ledger import export
+from headway.ledger.columns import HOUR_NS
 from headway.ledger.export import read_rows
 from headway.ledger.file import open_file
-from headway.ledger.parts import HOUR_NS
 from ledger.test_rollup import DAY0, Attempt, write
 from ledger.test_waits import made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headway.errors import InputError
-from headway.ledger.parts import HOUR_NS
+from headway.ledger.columns import HOUR_NS
 from headway.ledger.ranking import Running, by_time, ranked, running
 from headway.ledger.report import Report, read_report
 from ledger.test_rollup import DAY0, Attempt, ledger

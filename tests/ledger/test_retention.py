@@ -21,8 +21,8 @@ from headway.errors import InputError, LedgerError
 from headway.gateway.grants import Group
 from headway.gateway.past import Past
 from headway.gateway.period import Always, Plan
+from headway.ledger.columns import HOUR_NS
 from headway.ledger.file import open_file
-from headway.ledger.parts import HOUR_NS
 from headway.ledger.price import Prices
 from headway.ledger.report import read_report
 from headway.ledger.retention import DAY_NS, describe, prune, prune_file, vacuum

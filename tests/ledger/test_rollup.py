@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headway.ledger.columns import HOUR_NS
 from headway.ledger.file import open_file
-from headway.ledger.parts import END_NS, HOUR_NS
+from headway.ledger.parts import END_NS
 from headway.ledger.report import Report, read_report
 from headway.ledger.rollup import bring_up_to_date, pending, roll
 from headway.ledger.row import SETTLED

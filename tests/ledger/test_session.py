@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+from headway.ledger.columns import HOUR_NS
 from headway.ledger.file import open_file
-from headway.ledger.parts import HOUR_NS
 from headway.ledger.retention import prune_file
 from headway.ledger.rollup import bring_up_to_date
 from headway.ledger.session import read_session

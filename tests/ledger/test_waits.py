@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.errors import InputError
+from headway.ledger.columns import HOUR_NS
 from headway.ledger.file import open_file
-from headway.ledger.parts import HOUR_NS
 from headway.ledger.retention import prune_file
 from headway.ledger.rollup import bring_up_to_date
 from headway.ledger.waits import Wait, read_waits

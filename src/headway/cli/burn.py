@@ -19,8 +19,9 @@ from headway.errors import LedgerError
 from headway.gateway.grants import Group
 from headway.gateway.keyfile import Stored
 from headway.gateway.period import Always, Plan, Rolling, parse_plan, span_at
+from headway.ledger.columns import HOUR_NS
 from headway.ledger.file import read_file
-from headway.ledger.parts import END_NS, HOUR_NS
+from headway.ledger.parts import END_NS
 from headway.ledger.report import prepare
 from headway.ledger.spent import Spent, read_spent
 

@@ -14,8 +14,9 @@ import typer
 
 from headway.config import load
 from headway.errors import InputError
-from headway.ledger.parts import END_NS, Where, check_where
+from headway.ledger.parts import END_NS
 from headway.ledger.sqlite import default_path
+from headway.ledger.where import Where, check_where
 
 _AGO_S = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 

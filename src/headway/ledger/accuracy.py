@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headway.errors import InputError, LedgerError
+from headway.ledger.columns import HOUR_NS, INPUT, JUDGED
 from headway.ledger.file import read_file
-from headway.ledger.parts import END_NS, HOUR_NS, INPUT, JUDGED, Where, check_where, filter_sql, key_sql
+from headway.ledger.parts import END_NS
 from headway.ledger.report import prepare
 from headway.ledger.spread import at_share
+from headway.ledger.where import Where, check_where, filter_sql, key_sql
 
 BY = ("model", "tenant", "job", "class", "session", "day")
 _OUTPUT_JUDGED = "(outcome = 'ok' AND estimated = 0 AND estimated_output_tokens > 0 AND output_tokens > 0)"

@@ -9,7 +9,9 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 
-from headway.ledger.parts import ATTEMPT, Parts, filter_sql, of_call_sql
+from headway.ledger.columns import ATTEMPT
+from headway.ledger.parts import Parts
+from headway.ledger.where import filter_sql
 
 Key = tuple[str, str]
 
@@ -55,3 +57,9 @@ def _summed_too(named: str, parts: Parts) -> tuple[str, tuple[object, ...]]:
     )
     bound = (*single.values, parts.upto, *summed, *values)
     return f"SELECT k1, k2, count(*) FROM ({pairs})", bound
+
+
+def of_call_sql(call: str) -> str:
+    """The attempts `s` of a call, found by their ids (. comes right after -), for a join. No other index may be used."""
+    within = f"s.attempt_id > {call} || '-' AND s.attempt_id < {call} || '.'"
+    return f"attempts AS s INDEXED BY sqlite_autoindex_attempts_1 ON {within} AND +s.call_id = {call}"

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from headway.errors import LedgerError
+from headway.ledger.columns import HOUR_NS
 from headway.ledger.file import read_file
-from headway.ledger.parts import END_NS, HOUR_NS, Where, check_where, filter_sql
+from headway.ledger.parts import END_NS
+from headway.ledger.where import Where, check_where, filter_sql
 
 _BATCH = 10_000  # attempts in memory at a time
 _KINDS = {"TEXT": "text", "INTEGER": "int", "REAL": "float"}

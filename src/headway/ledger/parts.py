@@ -13,98 +13,11 @@ import sqlite3
 from dataclasses import dataclass, replace
 from typing import Any
 
-from headway.errors import InputError, LedgerError
+from headway.errors import LedgerError
+from headway.ledger.columns import ATTEMPT, DIMENSIONS, HOUR_NS
+from headway.ledger.where import Where, check_where, filter_sql
 
-HOUR_NS = 3600 * 10**9
 END_NS = 2**63 - 1
-DIMENSIONS = (
-    *("session", "tenant", "job", "model_served", "model_asked"),
-    *("pool", "class", "outcome", "status"),
-)
-SUMS = (
-    *("attempts", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"),
-    *("output_tokens", "thinking_tokens", "web_searches", "cost_nanousd", "unpriced"),
-    *("estimated", "estimated_nanousd", "judged", "off_ppm", "taken"),
-)
-
-
-def _step_sql(us: str) -> str:
-    """Steps of 5 to 10 % of the value, so that none is off by more than 5 %; below a millisecond: 0."""
-    branches, ten = [f"WHEN {us} < 1000 THEN 0"], 1000
-    while ten < 10**13:
-        for most, step in ((2 * ten, ten // 10), (5 * ten, ten // 5), (10 * ten, ten // 2)):
-            branches.append(f"WHEN {us} < {most} THEN ({us} + {step // 2}) / {step} * {step}")
-        ten *= 10
-    return f"CASE {' '.join(branches)} ELSE {ten} END"
-
-
-INPUT = "(input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens)"
-JUDGED = f"(outcome = 'ok' AND estimated = 0 AND estimated_input_tokens > 0 AND {INPUT} > 0)"
-_OFF = f"CAST(min(abs(estimated_input_tokens - {INPUT}) * 1e6 / {INPUT}, 1e9) AS INTEGER)"
-_US = "CAST(coalesce(queued_ms, 0) * 1000 AS INTEGER)"
-ATTEMPT = f"""
-    id, number, at_ns / {HOUR_NS} AS hour, CASE call_id WHEN '' THEN attempt_id ELSE call_id END AS call,
-    session, tenant, job, model_served, model_asked, pool, class, outcome, coalesce(status, 0) AS status,
-    1 AS attempts, input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens,
-    thinking_tokens, web_searches, coalesce(cost_nanousd, 0) AS cost_nanousd, cost_nanousd IS NULL AS unpriced, estimated,
-    CASE WHEN estimated THEN coalesce(cost_nanousd, 0) ELSE 0 END AS estimated_nanousd,
-    {JUDGED} AS judged, CASE WHEN {JUDGED} THEN {_OFF} ELSE 0 END AS off_ppm,
-    (estimated = 1 OR coalesce(status < 400, 0)) AS taken,
-    waited_for AS cause, {_step_sql(_US)} AS step_us, {_US} AS waited_us, coalesce(queued_ms, 0.0) AS longest_ms"""
-
-_KEYS = {
-    "model": "model_served",
-    "tenant": "tenant",
-    "session": "session",
-    "job": "job",
-    "class": "class",
-    "day": "strftime('%Y-%m-%d', hour * 3600, 'unixepoch')",
-    "hour": "strftime('%Y-%m-%d %H:00', hour * 3600, 'unixepoch')",
-    "status": "CASE WHEN coalesce(status, 0) = 0 OR outcome = 'ok' THEN outcome ELSE outcome || ' ' || status END",
-    "pool": "pool",
-    "cause": "cause",
-}
-_FILTERS = ("model", "tenant", "session", "job", "class", "status", "pool")
-
-Where = tuple[tuple[str, str], ...]
-
-
-def check_where(where: Where) -> None:
-    """InputError for a name that reports cannot be restricted by."""
-    for name, _ in where:
-        if name not in _FILTERS:
-            raise InputError(
-                f"cannot filter by {name!r}", hint=f"One of: {', '.join(_FILTERS)}; like tenant=search."
-            )
-
-
-def filter_sql(where: Where) -> tuple[str, list[str]]:
-    """` AND tenant = ?` and its values. Values of one name: any of them; a * stands for anything."""
-    names: dict[str, list[str]] = {}
-    for name, value in where:
-        names.setdefault(name, []).append(value)
-    sql, bound = "", []
-    for name, values in names.items():
-        tests = [f"{_KEYS[name]} GLOB ?" if "*" in value else f"{_KEYS[name]} = ?" for value in values]
-        sql += f" AND ({' OR '.join(tests)})"
-        bound += [
-            value.replace("[", "[[]").replace("?", "[?]") if "*" in value else value for value in values
-        ]
-    return sql, bound
-
-
-def of_call_sql(call: str) -> str:
-    """The attempts `s` of a call, found by their ids (. comes right after -), for a join. No other index may be used."""
-    within = f"s.attempt_id > {call} || '-' AND s.attempt_id < {call} || '.'"
-    return f"attempts AS s INDEXED BY sqlite_autoindex_attempts_1 ON {within} AND +s.call_id = {call}"
-
-
-def key_sql(name: str) -> str:
-    """What tells groups apart, as SQL. InputError for a word that none of them has."""
-    if name not in _KEYS:
-        known = ", ".join(each for each in _KEYS if each not in ("pool", "cause"))
-        raise InputError(f"cannot group by {name!r}", hint=f"One of: {known}; or two of them: tenant,day.")
-    return _KEYS[name]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ from typing import Literal
 from headway.errors import InputError, LedgerError
 from headway.ledger.distinct import Key, count_calls
 from headway.ledger.file import open_file, read_file
-from headway.ledger.parts import END_NS, Parts, Source, Where, find_parts, key_sql
+from headway.ledger.parts import END_NS, Parts, Source, find_parts
 from headway.ledger.rollup import bring_up_to_date
 from headway.ledger.spread import at_share
 from headway.ledger.sweep import sweep
+from headway.ledger.where import Where, key_sql
 
 By = Literal["model", "tenant", "session", "job", "class", "day", "hour", "status"]
 TIMES = ("day", "hour")

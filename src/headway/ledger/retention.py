@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headway.errors import InputError, LedgerError
+from headway.ledger.columns import HOUR_NS
 from headway.ledger.file import open_file
-from headway.ledger.parts import HOUR_NS
 from headway.ledger.rollup import bring_up_to_date, pending, roll
 
 DAY_NS = 24 * HOUR_NS

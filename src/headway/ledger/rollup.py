@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from headway.ledger.parts import ATTEMPT, DIMENSIONS, HOUR_NS, SUMS, of_call_sql
+from headway.ledger.columns import ATTEMPT, DIMENSIONS, HOUR_NS, SUMS
+from headway.ledger.distinct import of_call_sql
 
 CHUNK = 10_000  # attempts added up in one transaction, which is held for some 25 ms
 _LOST = "lost"

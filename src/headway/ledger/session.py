@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from headway.errors import LedgerError
+from headway.ledger.columns import HOUR_NS, INPUT
 from headway.ledger.file import read_file
-from headway.ledger.parts import END_NS, HOUR_NS, INPUT, Parts, Where, find_parts
+from headway.ledger.parts import END_NS, Parts, find_parts
 from headway.ledger.report import prepare
+from headway.ledger.where import Where
 
 _COLUMNS = (
     f"id, at_ns, tenant, model_served, outcome, status, {INPUT}, cache_read_tokens, output_tokens, cost_nanousd,"

@@ -10,7 +10,9 @@ import sqlite3
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from headway.ledger.parts import ATTEMPT, END_NS, HOUR_NS, INPUT, Parts, Source, Where, filter_sql, find_parts
+from headway.ledger.columns import ATTEMPT, HOUR_NS, INPUT
+from headway.ledger.parts import END_NS, Parts, Source, find_parts
+from headway.ledger.where import Where, filter_sql
 
 _COLUMNS = {"session": "session", "job": "job", "model": "model_asked"}
 _MOST_ASKED_FOR = 500  # tenants by name; beyond that all are read

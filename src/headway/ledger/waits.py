@@ -12,9 +12,10 @@ from typing import Literal
 
 from headway.errors import InputError, LedgerError
 from headway.ledger.file import read_file
-from headway.ledger.parts import END_NS, Where, find_parts, key_sql
+from headway.ledger.parts import END_NS, find_parts
 from headway.ledger.report import prepare
 from headway.ledger.spread import at_share
+from headway.ledger.where import Where, key_sql
 
 WaitsBy = Literal["cause", "tenant", "model", "pool", "class", "job", "session", "day", "hour"]
 
