@@ -86,7 +86,7 @@ def replayed_times(path: Path, rules: Rules) -> dict[str, float]:
         limits=",".join(f"{limit.unit.value}={limit.amount:.0f}" for limit in rules.limits(with_burst=False)),
         burst=f"{rules.burst_s}s",
     )
-    known = {OPUS_POOL: Limits(config, path, 0, 2**63 - 1).of(OPUS_POOL)}
+    known = {OPUS_POOL: Limits(config, path, 0, 2**63 - 1, 0).of(OPUS_POOL)}
     span_s = (rows.survey.ends_ns - rows.survey.begins_ns) / 1e9
     scenario = Scenario(WhatIf(), known, {OPUS: True}, rows.survey.begins_ns, span_s)
     calls: list[Asked] = list(rows)

@@ -16,11 +16,11 @@ from headway.errors import ConfigError
 from headway.planner.replay_limits import Known, Limits, as_kept
 from planner.replays import OPUS_POOL, a_ledger
 
-ALWAYS = 2**63 - 1
+ALWAYS, NOW_NS = 2**63 - 1, 10**18
 
 
 def limits(path: Path, **settings: str) -> Limits:
-    return Limits(Config(**settings), path, 0, ALWAYS)  # type: ignore[arg-type]  # settings that are texts
+    return Limits(Config(**settings), path, 0, ALWAYS, NOW_NS)  # type: ignore[arg-type]  # settings that are texts
 
 
 def amounts(known: Known) -> dict[str, float]:
@@ -49,15 +49,28 @@ def test_what_is_set_counts(path: Path) -> None:
 
 
 def test_else_what_refusals_taught_on_top_of_what_is_assumed(path: Path) -> None:
-    lesson = {"requests": {"amount": 77.0, "capacity": 3.0, "overstated": 1.0, "at_ns": 1}}
+    lesson = {"requests": {"amount": 77.0, "capacity": 3.0, "overstated": 1.0, "at_ns": NOW_NS}}
     known = limits(taught(path, lesson)).of(OPUS_POOL)
     assert amounts(known)["requests"] == 77.0
     assert known.source == "learnt"
     assert as_kept(known.limits, known.lessons)[0].burst == 3.0
 
 
+def test_else_what_headers_showed(path: Path) -> None:
+    shown = {"at_ns": NOW_NS, "limits": {"requests": [900, 60], "input_tokens": [5000, 1]}}
+    known = limits(taught(path, shown, f"limits/{DEFAULT_BASE_URL}/{OPUS_POOL}")).of(OPUS_POOL)
+    assert known.limits == (Limit(Unit.REQUESTS, 900.0), Limit(Unit.INPUT_TOKENS, 5000.0, 1.0))
+    assert known.source == "learnt"
+
+
+def test_what_was_learnt_long_ago_is_not_believed(path: Path) -> None:
+    shown = {"at_ns": NOW_NS - 8 * 86_400 * 10**9, "limits": {"requests": [900, 60]}}
+    known = limits(taught(path, shown, f"limits/{DEFAULT_BASE_URL}/{OPUS_POOL}")).of(OPUS_POOL)
+    assert known.source.startswith("assumed: tier-1")
+
+
 def test_lessons_of_another_provider_and_nonsense_teach_nothing(path: Path) -> None:
-    lesson = {"requests": {"amount": 77.0, "capacity": 3.0, "overstated": 1.0}}
+    lesson = {"requests": {"amount": 77.0, "capacity": 3.0, "overstated": 1.0, "at_ns": NOW_NS}}
     taught(path, lesson, f"bucket/http://elsewhere/{OPUS_POOL}")
     taught(path, "no JSON")
     assert limits(path).of(OPUS_POOL).source.startswith("assumed: tier-1")
@@ -77,7 +90,7 @@ def test_of_an_unknown_pool_nothing_is_known(path: Path) -> None:
 
 
 def test_a_what_if_replaces_what_it_names_and_what_was_learnt_of_it(path: Path) -> None:
-    lesson = {"requests": {"amount": 77.0, "capacity": 3.0, "overstated": 1.0}}
+    lesson = {"requests": {"amount": 77.0, "capacity": 3.0, "overstated": 1.0, "at_ns": NOW_NS}}
     everything = limits(taught(path, lesson))
     more = everything.of(OPUS_POOL, more=parse_limits("requests=500/min"))
     assert amounts(more)["requests"] == 500

@@ -1,4 +1,4 @@
-"""Which limits a replay goes by: those that are set, else learnt, else the lowest published ones that the traffic fits.
+"""Which limits a replay goes by: those set, else those that headers showed or refusals taught, else an assumption.
 
 A ledger shows what was let in. Where nobody says the limits of a pool, tiers below what was used in its fullest minutes are
 ruled out, so the lowest published tier that is not is assumed, and said to be an assumption.
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from headway.assemble import known_limits
 from headway.config import Config
@@ -20,9 +21,9 @@ from headway.core.call import Unit
 from headway.core.limit import Limit, with_burst
 from headway.errors import LedgerError
 from headway.ledger.file import read_file
+from headway.ledger.lessons import recall_lessons, recall_limits
 from headway.providers.catalog import Catalog, TierLimits
 
-_LEARNT = "SELECT key, value FROM learnt WHERE key LIKE 'bucket/%'"
 _FULLEST = """
     SELECT pool, max(calls), max(charged), max(output) FROM (
         SELECT pool, count(*) AS calls, sum(output_tokens) AS output,
@@ -42,13 +43,14 @@ class Known:
 
 
 class Limits:
-    """What is known of the limits behind one ledger, now. Raises ConfigError for settings that cannot be used."""
+    """What is known of the limits behind one ledger, at `now_ns` (wall time). Raises ConfigError for settings that cannot be
+    used."""
 
-    def __init__(self, config: Config, path: Path, since_ns: int, until_ns: int) -> None:
+    def __init__(self, config: Config, path: Path, since_ns: int, until_ns: int, now_ns: int) -> None:
         self._config = config
         self._catalog = Catalog.load()
-        self._path, self._range = path, (since_ns, until_ns)
-        self._learnt = _lessons(path, config.base_url)
+        self._path, self._range, self._now_ns = path, (since_ns, until_ns), now_ns
+        self._learnt = _Learnt(path)
         self._fullest: dict[str, tuple[float, ...]] | None = None
         known_limits(config, self._catalog)
 
@@ -57,7 +59,9 @@ class Limits:
     ) -> Known:
         """The limits of a pool; what if it were in another `tier`, had `more` limits (each instead of one of its unit), or
         buckets held another `burst`."""
-        lessons = {} if tier or burst else self._learnt.get(pool, {})
+        lessons: Mapping[Unit, Lesson] = {}
+        if not (tier or burst or self._config.burst):
+            lessons = recall_lessons(self._learnt, self._config.base_url, pool, self._now_ns)
         if tier is not None:
             known = _published(self._catalog.tier(pool, tier))
             source = f"published for {tier}" if known else f"none published for {tier}"
@@ -76,11 +80,12 @@ class Limits:
         known = tuple(known_limits(self._config, self._catalog)(pool))
         if known:
             return known, "set"
-        assumed, source = self._assumed(pool)
-        learnt = {unit: Limit(unit, lesson.amount) for unit, lesson in lessons.items()}
-        if learnt:
-            return tuple(({limit.unit: limit for limit in assumed} | learnt).values()), "learnt"
-        return assumed, source
+        shown = recall_limits(self._learnt, self._config.base_url, pool, self._now_ns)
+        taught = [Limit(unit, lesson.amount) for unit, lesson in lessons.items()]
+        if shown or taught:
+            assumed = () if shown else self._assumed(pool)[0]
+            return tuple({limit.unit: limit for limit in (*assumed, *taught, *shown)}.values()), "learnt"
+        return self._assumed(pool)
 
     def _assumed(self, pool: str) -> tuple[tuple[Limit, ...], str]:
         used = self._used().get(pool, (0.0, 0.0, 0.0))
@@ -123,26 +128,25 @@ def _published(found: TierLimits | None) -> tuple[Limit, ...]:
     return tuple(Limit(unit, amount) for unit, amount in amounts if amount)
 
 
-def _lessons(path: Path, base_url: str) -> dict[str, dict[Unit, Lesson]]:
-    """What refusals taught, of this provider if it is in the ledger, by pool. What cannot be read taught nothing."""
-    try:
-        with closing(read_file(path)) as db:
-            rows = db.execute(_LEARNT).fetchall()
-    except sqlite3.Error as error:
-        raise LedgerError(f"cannot read the ledger {path}: {error}") from error
-    prefix = f"bucket/{base_url}/"
-    found: dict[str, dict[Unit, Lesson]] = {}
-    for key, value in rows:
-        if not str(key).startswith(prefix):
-            continue
+class _Learnt:
+    """What a ledger has learnt, as `ledger.lessons` wants it, read once. Implements `ledger.lessons.Memory`."""
+
+    def __init__(self, path: Path) -> None:
         try:
-            found[str(key).removeprefix(prefix)] = {
-                Unit(unit): Lesson(float(each["amount"]), float(each["capacity"]), float(each["overstated"]))
-                for unit, each in json.loads(value).items()
-            }
-        except (KeyError, TypeError, ValueError, AttributeError):
-            continue
-    return found
+            with closing(read_file(path)) as db:
+                self._values = dict(db.execute("SELECT key, value FROM learnt").fetchall())
+        except sqlite3.Error as error:
+            raise LedgerError(f"cannot read the ledger {path}: {error}") from error
+
+    def remember(self, key: str, value: Mapping[str, Any]) -> None:  # noqa: ARG002 (as Memory has it)
+        raise LedgerError("a replay changes no ledger")
+
+    def recall(self, key: str) -> dict[str, Any] | None:
+        try:
+            value = json.loads(self._values.get(key, "null"))
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
 
 
 def as_kept(limits: Sequence[Limit], lessons: Mapping[Unit, Lesson]) -> tuple[Limit, ...]:

@@ -99,16 +99,24 @@ class Asked(Struct):
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a range holds: calls by pool ("": those that draw on no limit), and from when to when (ns since 1970 UTC)."""
+    """What a range holds: calls by pool ("": those that draw on no limit), and from when to when (ns since 1970 UTC).
+
+    `pruned_ns`: attempts from before then may have been removed from the ledger."""
 
     calls: dict[str, int]
     begins_ns: int
     ends_ns: int
+    pruned_ns: int
 
     @property
     def total(self) -> int:
         """All calls."""
         return sum(self.calls.values())
+
+    @property
+    def span_s(self) -> float:
+        """Seconds from the first arrival to the last end."""
+        return (self.ends_ns - self.begins_ns) / 1e9
 
 
 class Rows:
@@ -130,6 +138,7 @@ class Rows:
                 later = db.execute(
                     "SELECT 1 FROM attempts WHERE at_ns >= ? AND number > 1 LIMIT 1", (since_ns,)
                 ).fetchone()
+                pruned_ns = _pruned_ns(db)
         except sqlite3.Error as error:
             raise LedgerError(f"cannot read the ledger {path}: {error}") from error
         if not found:
@@ -141,6 +150,7 @@ class Rows:
             {str(pool): int(count) for pool, count, _, _ in found},
             min(row[2] for row in found),
             max(row[3] for row in found),
+            pruned_ns,
         )
 
     def __iter__(self) -> Iterator[Asked]:
@@ -155,6 +165,13 @@ class Rows:
                     yield _asked(row, begins_ns)
         except sqlite3.Error as error:
             raise LedgerError(f"cannot read the ledger {self.path}: {error}") from error
+
+
+def _pruned_ns(db: sqlite3.Connection) -> int:
+    """0 in a ledger of an older headway, which removed nothing."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'rolled'").fetchone():
+        return 0
+    return int(db.execute("SELECT pruned_ns FROM rolled").fetchone()[0])
 
 
 def _asked(row: tuple[Any, ...], begins_ns: int) -> Asked:

@@ -129,6 +129,11 @@ def notes(replay: Replay) -> list[str]:
     """What the numbers rest on."""
     base = replay.baseline
     said = _sources(replay)
+    if replay.gone_ns:
+        gone = written(replay.gone_ns / 1e9, "moment")
+        said.append(
+            f"Single attempts from before {gone} UTC may have been removed from the ledger; the rest is replayed."
+        )
     for what_if in replay.what_ifs:
         name = repr(what_if.name)
         if what_if.batched:

@@ -64,6 +64,7 @@ def as_values(replay: Replay) -> dict[str, Any]:
     return {
         "begins_ns": replay.begins_ns,
         "span_s": replay.span_s,
+        "gone_ns": replay.gone_ns,
         "baseline": _values(replay.baseline),
         "what_ifs": [_values(each) for each in replay.what_ifs],
     }

@@ -2,7 +2,7 @@
 
 Its buckets are kept as those of the emulator are (continuous refill; anything above nothing lets a call in, requests have
 to fit; output is counted while it is produced), so the engine meets an arithmetic that is not its own. Headers tell the
-limits as Anthropic's do, tokens to the nearest thousand; those of one pool are read once a second at most: often enough.
+limits as Anthropic's do, tokens to the nearest thousand; far from every limit they are read once a second, not each time.
 """
 
 from __future__ import annotations
@@ -78,6 +78,11 @@ class Tank:
         """Take them now."""
         self._level -= amount
 
+    @property
+    def is_low(self) -> bool:
+        """Whether less than half is left, as of the last look."""
+        return self._level < 0.5 * self.capacity
+
 
 class Pool:
     """The limits of one pool, as the provider keeps them, and how much of them was let in."""
@@ -141,13 +146,16 @@ class Pool:
         return self.promised > self._watched
 
     def readings(self, now: float) -> tuple[Reading, ...]:
-        """What the headers of a reply show that is admitted now."""
-        if now - self._read_at < READ_EVERY_S:
+        """What the headers of a reply show that is admitted now; nothing if that is known and far from every limit."""
+        if now - self._read_at < READ_EVERY_S and not self.is_hot and not self._is_low():
             return ()
         self._read_at = now
         levels = {unit: tank.level(now) for _, unit, tank in self._tanks}
         levels |= {unit: bucket.level(now) for _, unit, bucket in self._drained}
         return tuple(_reading(limit, max(levels[limit.unit], 0.0)) for limit in self.limits)
+
+    def _is_low(self) -> bool:
+        return any(tank.is_low for _, _, tank in self._tanks)
 
     def used(self, span_s: float) -> dict[Unit, Peak]:
         """How much of each limit was used over `span_s` seconds."""
