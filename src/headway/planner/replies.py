@@ -99,7 +99,7 @@ ASSUMED = Replies("assumed", Lognormal(PRIOR_MEDIAN, PRIOR_SIGMA), ASSUMED_DOUBT
 
 def stated(text: str) -> Replies:
     """Read `--output-tokens`. Raises InputError."""
-    found = _STATED.fullmatch(text.strip().lower().replace(" ", ""))
+    found = _STATED.fullmatch(re.sub(r"\s*:\s*", ":", text.strip().lower()))
     if found is None or float(found["mean"] or found["median"]) <= 0:
         raise InputError(f"--output-tokens does not understand {text!r}", hint=_HINT)
     if found["mean"]:
