@@ -294,4 +294,6 @@ def test_a_key_with_a_bound_has_no_more_calls_at_a_time(
         (int(header(reply, "headway-queued-ms") or 0) > 0) == (bound is not None)
         for reply, bound in zip(got, bounds, strict=True)
     )
+    waits = [(row["waited_for"], row["queued_ms"] >= 0.5) for row in serving.rows()]
+    assert waits.count(("in_flight", True)) == 6
     assert serving.gateway.state().held == ()

@@ -22,6 +22,7 @@ from headway.config import load
 from headway.core.fingerprint import Cut, unpack
 from headway.jobs.door import Door, Options
 from headway.jobs.lines import Defaults
+from headway.providers.anthropic import Anthropic
 from headway.runtime import Engine
 from headway.testing.emulated import Emulator
 from transport.flavours import FLAVOURS, Flavour, done, everything, opened
@@ -54,18 +55,18 @@ def asked(*messages: Request, stamp: str = "Today is Monday.", tools: list[Reque
     return {"model": MODEL, "max_tokens": 77, "system": system, "tools": tools, "messages": list(messages)}
 
 
-def said(role: str, content: Any) -> Request:
+def said_of(role: str, content: Any) -> Request:
     return {"role": role, "content": content}
 
 
-FIRST = asked(said("user", QUESTION))
+FIRST = asked(said_of("user", QUESTION))
 SECOND = asked(
-    said("user", [{"type": "text", "text": QUESTION}]),  # a breakpoint makes clients write it so
-    said("assistant", "Seven."),
-    said("user", [{"type": "text", "text": "And pears?", **MARK}]),
+    said_of("user", [{"type": "text", "text": QUESTION}]),  # a breakpoint makes clients write it so
+    said_of("assistant", "Seven."),
+    said_of("user", [{"type": "text", "text": "And pears?", **MARK}]),
 )
-STAMPED = asked(said("user", QUESTION), stamp="Today is Tuesday.")
-REORDERED = asked(said("user", QUESTION), tools=TOOLS[::-1])
+STAMPED = asked(said_of("user", QUESTION), stamp="Today is Tuesday.")
+REORDERED = asked(said_of("user", QUESTION), tools=TOOLS[::-1])
 
 
 def through_the_sdk(flavour: Flavour, *, stream: bool) -> Doorway:
@@ -193,7 +194,7 @@ def test_a_plain_call_leaves_as_much(url: str, tmp_path: Path) -> None:
     ledger = tmp_path / "calls.sqlite3"
     with Engine(base_url=url, api_key="any", ledger=str(ledger), **PACED) as engine:
         headway.send(QUESTION, model=MODEL, max_tokens=77, system=SYSTEM, engine=engine)
-        then = [said("user", QUESTION), said("assistant", "Seven."), said("user", "And pears?")]
+        then = [said_of("user", QUESTION), said_of("assistant", "Seven."), said_of("user", "And pears?")]
         headway.send(then, model=MODEL, max_tokens=77, system=SYSTEM, engine=engine)
     rows = recorded(ledger)
     assert [row["max_output_tokens"] for row in rows] == [77, 77]
@@ -210,6 +211,38 @@ def test_two_runs_and_two_doors_have_names_in_common(url: str, tmp_path: Path) -
     for name in ("sdk sync, whole", "gateway, streamed", "job, whole"):
         DOORS[name](url, ledger, [FIRST])
     assert len({row["fingerprint"] for row in recorded(ledger)}) == 1
+
+
+@pytest.mark.parametrize("mark", [{}, MARK], ids=["plain", "marked"])
+@pytest.mark.parametrize("client", ["sdk", "gateway"])
+def test_a_conversation_that_grows_is_known_again_and_has_the_names_it_would_have(
+    client: str, mark: Request, url: str, tmp_path: Path
+) -> None:
+    """Requests as the SDK writes them."""
+    said: list[Request] = []
+    requests = []
+    for turn in range(5):
+        question = f"Question {turn}: {QUESTION} " * 30
+        requests.append(asked(*said, said_of("user", [{"type": "text", "text": question, **mark}])))
+        said += [
+            said_of("user", [{"type": "text", "text": question}]),
+            said_of("assistant", f"Answer {turn}."),
+        ]
+    ledger = tmp_path / "calls.sqlite3"
+    serving = Serving(url, ledger)
+    engine = serving.engine
+    try:
+        ours = {"base_url": serving.url} if client == "gateway" else {"base_url": url}
+        http = None if client == "gateway" else headway.client(engine=engine)
+        with anthropic.Anthropic(api_key="any", http_client=http, **ours) as sdk:
+            anyio.run(lambda: _ask(sdk, requests, stream=False))
+        known = [each.messages for alike in engine.provider._past._known.values() for each in alike]
+    finally:
+        serving.close()
+    assert known == [8 if mark else 9]  # of nine; what a breakpoint is on may be written otherwise next time
+    fresh = Anthropic(salt=ledger.with_name("calls.sqlite3.key").read_bytes(), fingerprints=True)
+    rows = recorded(ledger)
+    assert [row["fingerprint"] for row in rows] == [fresh.estimate(each).fingerprint for each in requests]
 
 
 @pytest.mark.parametrize("name", ["sdk sync, whole", "job, streamed"])
