@@ -52,7 +52,8 @@ def job_picture(found: JobReport, name: str, fallback: str, why: str, width: int
     grid = _grid()
     grid.add_row("input", Text(f"{visible(name)}: a job of {counted.lines:,} lines"))
     if fallback in counted.models:
-        grid.add_row("model", Text(f"{visible(fallback)} where a line names none ({why})"))
+        which = "for every line" if why == "--model" else "where a line names none"
+        grid.add_row("model", Text(f"{visible(fallback)} {which} ({why})"))
     grid.add_row("tokens", _tokens(counted.count))
     if 0 < counted.asked < counted.lines:
         grid.add_row(
