@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from context.test_history import ledger
 from headway.cli.main import app
 from headway.errors import ConfigError, InputError, JobFileError
 from headway.testing.emulated import Emulator
@@ -88,6 +89,16 @@ def test_without_a_model_it_takes_the_newest_opus_and_says_so(headway: Command) 
     found = machine(headway("-", "--json", stdin="Hello"))
     assert found["model"] == "claude-opus-5-5"
     assert found["model_because"].startswith("the newest Opus")
+
+
+def test_a_model_that_was_asked_before_is_the_default_and_its_replies_say_what_to_expect(
+    headway: Command, tmp_path: Path
+) -> None:
+    path = ledger(tmp_path / "l.sqlite3", [("claude-haiku-4-5", 120)] * 30)
+    found = machine(headway("-", "--json", stdin="Hello", HEADWAY_LEDGER=str(path)))
+    assert (found["model"], found["model_because"]) == ("claude-haiku-4-5", "the one asked last")
+    assert found["expected_output_tokens"] == 120
+    assert "the mean of your last 30 replies" in headway("-", stdin="Hello", HEADWAY_LEDGER=str(path)).stdout
 
 
 def test_a_full_context_against_a_bucket_of_its_size_is_warned_of(headway: Command) -> None:
