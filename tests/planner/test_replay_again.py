@@ -127,6 +127,7 @@ def off(
 
 @settings(
     max_examples=25,
+    derandomize=True,
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # an example takes long, a smaller one says no more
     suppress_health_check=[HealthCheck.function_scoped_fixture],
