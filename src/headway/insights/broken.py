@@ -36,7 +36,7 @@ _SNIPPETS = {
 
 
 class _Parting(NamedTuple):
-    """Where two requests part; how many bytes from there on are the same again, and how many in all.
+    """Where two requests part; how many bytes from there on are the same again, in all, and in other blocks behind.
 
     A block of tools or of the system prompt that keeps its length is the same but for a few bytes: a time, a name.
     """
@@ -46,6 +46,7 @@ class _Parting(NamedTuple):
     reordered: bool
     same_again: int
     same: int
+    behind: int
 
 
 class BrokenPrefix:
@@ -58,6 +59,7 @@ class BrokenPrefix:
         self._steps: Counter[tuple[int, object]] = Counter()
         self._cases: defaultdict[tuple[int, object, str, int, bool], Tally] = defaultdict(Tally)
         self._tokens: Counter[tuple[int, object, str, int, bool]] = Counter()
+        self._sure: Counter[tuple[int, object, str, int, bool]] = Counter()
         self._groups: dict[int, Group] = {}
 
     def see(self, seen: Seen) -> None:
@@ -89,6 +91,7 @@ class BrokenPrefix:
         self._groups[seen.group.number] = seen.group
         self._cases[key].add(seen, again * (paid - seen.rate.cache_read))
         self._tokens[key] += again
+        self._sure[key] += parting.behind * scale >= least
 
     def found(self, _: Traffic, /) -> list[Found]:
         return [
@@ -102,19 +105,22 @@ class BrokenPrefix:
         _, _, part, place, reordered = key
         steps, again = self._steps[key[:2]], self._tokens[key]
         where = "the order of the tools changes" if reordered else f"{_NAMES[part]} {place + 1} changes"
+        is_sure = self._sure[key] * 2 >= tally.count
         cached = group.cache_read_tokens + group.cache_write_tokens > 0
         change = _CHANGES["reordered" if reordered else part]
         return Found(
             rule="broken-prefix",
             title=f"{who(group.where)}: {where} from call to call, and {tokens(again / tally.count)} tokens are paid anew",
             where=group.where,
-            certainty="sure",
+            certainty="sure" if is_sure else "likely",
             nature="prefix",
             sample=tally.count,
             least=LEAST_CALLS,
             evidence=(
-                f"{tally.count:,} of {steps:,} calls part from the one before at {_NAMES[part]} {place + 1};"
-                " behind it they are alike again.",
+                f"{tally.count:,} of {steps:,} calls part from the one before at {_NAMES[part]} {place + 1};",
+                "behind it they are alike again."
+                if is_sure
+                else "its length stays, as if only a time or a name changed.",
             ),
             numbers={
                 "breaks": tally.count,
@@ -157,11 +163,15 @@ def _part(before: list[Cut], now: list[Cut]) -> _Parting | None:
             level = cut.size
     if before[at].part == "tools" and _same_tools(before, now) and level:
         from_ = before[at - 1].size if at else 0
-        return _Parting("tools", 0, True, level - from_, level)  # where, is chance
+        return _Parting("tools", 0, True, level - from_, level, level - from_)  # where, is chance
     behind, block = in_step - start, start - (before[at - 1].size if at else 0)
     if before[at].part != "messages" and abs(shift) <= SMALL_CHANGE:
-        return _Parting(before[at].part, before[at].place, False, behind + block, in_step)
-    return _Parting(before[at].part, before[at].place, False, behind, in_step - block) if behind else None
+        return _Parting(before[at].part, before[at].place, False, behind + block, in_step, behind)
+    return (
+        _Parting(before[at].part, before[at].place, False, behind, in_step - block, behind)
+        if behind
+        else None
+    )
 
 
 def _same_tools(before: list[Cut], now: list[Cut]) -> bool:

@@ -96,7 +96,7 @@ class CutReplies:
         if not was_cut and not self._cuts:
             return
         key = _same_call(seen)
-        before = self._cut.get(key) if key is not None else None
+        before = self._cut.get(key)
         if before is not None and _is_again(before, seen):
             self._again[before.group.number].add(before, before.micros)
         if was_cut:
@@ -105,8 +105,7 @@ class CutReplies:
             ceilings = self._ceiling[group.number]
             if len(ceilings) < _MOST_CEILINGS:
                 ceilings[seen.max_output or seen.output] += 1
-            if key is not None:
-                self._cut.put(key, seen, seen.at_ns)
+            self._cut.put(key, seen, seen.at_ns)
 
     def found(self, _: Traffic, /) -> list[Found]:
         return [
@@ -152,11 +151,11 @@ def _was_cut(seen: Seen) -> bool:
 
 
 def _same_call(seen: Seen) -> object:
-    """What a request and its repetition have in common; None: nothing that would tell them from others."""
+    """What a request and its repetition have in common: all of it, else session and label, else the call."""
     if seen.fingerprint:
         return (seen.group.tenant, marks.name(seen.fingerprint, marks.count(seen.fingerprint) - 1))
     who_ = (seen.session, seen.label)
-    return (seen.group.tenant, seen.group.model, *who_) if any(who_) else None
+    return (seen.group.tenant, seen.group.model, *(who_ if any(who_) else (seen.call_id,)))
 
 
 def _is_again(before: Seen, seen: Seen) -> bool:

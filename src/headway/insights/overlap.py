@@ -64,7 +64,9 @@ def _is_worth_it(found: Found, traffic: Traffic) -> bool:
     if found.rule in _NEEDS_NO_MONEY:
         return True
     enough = min(int(traffic.nanousd * MONEY_SHARE), MONEY_ENOUGH_NANOUSD)
-    return _money(found) >= max(MONEY_LEAST_NANOUSD, enough)
+    perhaps = found.numbers.get("if_the_same_nanousd", 0)  # at stake, if what cannot be known is so
+    at_stake = max(_money(found), perhaps if isinstance(perhaps, int) else 0)
+    return at_stake >= max(MONEY_LEAST_NANOUSD, enough)
 
 
 def _without_causes(found: Sequence[Found]) -> Iterable[Found]:

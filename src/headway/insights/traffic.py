@@ -22,7 +22,7 @@ SECOND_NS = 10**9
 MINUTE_NS = 60 * SECOND_NS
 HOUR_NS = 3600 * SECOND_NS
 _MOST_GROUPS = 20_000  # labels come from outside: beyond this number of slices a label no longer makes one
-_NUMBERS = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4,}){0,5}|\d+(?:[.:T_-]\d+)*")
+_NUMBERS = re.compile(r"[0-9a-f]{8,}(?:-[0-9a-f]{4,}){0,5}|\d+(?:[.:T_-]\d+)*")
 
 Value = TypeVar("Value")
 

@@ -25,19 +25,23 @@ class _Written:
 
 
 class UnreadCache:
-    """Writes cost more than plain input, and only reads pay for it: slices in which they do not."""
+    """Writes cost more than plain input, and only reads pay for it: slices in which they do not.
+
+    Sessions that write the same length again and again and never read are looked at apart, so that others do not hide them.
+    """
 
     sees: Sees = "ok"
 
     def __init__(self) -> None:
-        self._written: dict[tuple[int, tuple[int, int]], _Written] = {}
+        self._written: dict[tuple[int, tuple[int, int], bool], _Written] = {}
         self._last: Recent[Seen] = Recent(HOUR_NS)
 
     def see(self, seen: Seen) -> None:
         wrote, read, rate, group = seen.write_5m + seen.write_1h, seen.read, seen.rate, seen.group
         if rate is None or not (wrote or read):
             return
-        key = (group.number, seen.shape)
+        is_same = wrote > 0 and not read and self._is_same_length(seen, wrote)
+        key = (group.number, seen.shape, is_same and seen.session != "")
         written = self._written.get(key)
         if written is None:
             written = self._written[key] = _Written(group)
@@ -45,23 +49,21 @@ class UnreadCache:
         premium += seen.write_1h * (rate.cache_write_1h - rate.input) if seen.write_1h else 0
         written.net.add(seen, premium - read * (rate.input - rate.cache_read))
         written.read += read
-        if wrote:
-            written.writes += 1
-            written.written += wrote
-            if not read:
-                self._compare(seen, wrote, written)
+        written.writes += wrote > 0
+        written.written += wrote
+        if is_same:
+            written.same += 1
+            written.same_micros += wrote * (rate.cache_write_5m - rate.cache_read)
 
-    def _compare(self, seen: Seen, wrote: int, written: _Written) -> None:
-        """Whether the same length was written a little while before, in the same stream of calls."""
-        assert seen.rate is not None
+    def _is_same_length(self, seen: Seen, wrote: int) -> bool:
+        """Whether as much was written a little while before, in the same stream of calls."""
         stream = (seen.group.number, seen.session, seen.shape)
         last = self._last.get(stream)
         self._last.put(stream, seen, seen.at_ns)
-        if last is not None and seen.at_ns - last.at_ns <= 5 * MINUTE_NS:
-            before = last.write_5m + last.write_1h
-            if abs(wrote - before) <= SAME_LENGTH * before:
-                written.same += 1
-                written.same_micros += wrote * (seen.rate.cache_write_5m - seen.rate.cache_read)
+        if last is None or seen.at_ns - last.at_ns > 5 * MINUTE_NS:
+            return False
+        before = last.write_5m + last.write_1h
+        return abs(wrote - before) <= SAME_LENGTH * before
 
     def found(self, _: Traffic, /) -> list[Found]:
         return [
