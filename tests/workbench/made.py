@@ -19,6 +19,7 @@ def row(variant: str, line: int, score: float | None = None, cost: int | None = 
         "succeeded": True,
         "output": "text",
         "error": "",
+        "failed_there": False,
         "stop_reason": "end_turn",
         "input_tokens": 100,
         "cache_read_tokens": 0,

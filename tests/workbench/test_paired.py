@@ -132,3 +132,16 @@ def test_no_number_of_inputs_tells_what_lies_on_the_margin() -> None:
 def test_a_quantile_lies_between_its_neighbours() -> None:
     assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
     assert quantile([0.0, 10.0], 0.9) == 9.0
+
+
+def test_of_many_inputs_the_ratio_says_what_drawing_says_and_fast() -> None:
+    draw = Random(4)
+    theirs = [draw.lognormvariate(0, 0.5) for _ in range(500)]
+    ours = [value * draw.uniform(0.4, 0.8) for value in theirs]
+    drawn, linear = ratio(ours, theirs, 0.95), ratio([*ours, 1e-12], [*theirs, 1e-12], 0.95)
+    assert drawn is not None
+    assert linear is not None
+    assert (linear.low, linear.high) == (
+        pytest.approx(drawn.low, rel=0.01),
+        pytest.approx(drawn.high, rel=0.01),
+    )

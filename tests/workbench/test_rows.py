@@ -65,6 +65,12 @@ def test_a_call_that_failed_does_not_pass_and_one_that_is_not_there_is_no_row() 
     assert [each.score for each in found] == [1.0, 0.0]
 
 
+def test_a_call_that_the_api_failed_says_nothing_about_the_prompt() -> None:
+    reply = Reply(COURSE, None, "overloaded_error: busy")
+    (found,) = rows(TRIALS, {TRIALS[0].id: reply}, Check("any", lambda _text, _fields: True))
+    assert (found.succeeded, found.failed_there, found.score) == (False, True, None)
+
+
 def test_a_call_without_a_price_costs_unknown_and_not_nothing() -> None:
     reply = Reply(Course(attempts=1, priced=False), MESSAGE)
     (found,) = rows(TRIALS, {TRIALS[0].id: reply}, None)

@@ -133,3 +133,9 @@ def test_what_is_chosen_is_never_shown_to_be_worse_and_is_never_dearer_than_the_
     if found.choice == "new":
         assert found.others[0].word in (Word.BETTER, Word.NOT_WORSE)
         assert sum(each.cost_nanousd or 0 for each in new) <= sum(each.cost_nanousd or 0 for each in base)
+
+
+def test_one_variant_is_no_comparison() -> None:
+    assert verdict(rows_of("base", scores(5, 1))).lines == (
+        "There is one variant: nothing to compare it with.",
+    )

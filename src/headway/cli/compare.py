@@ -249,8 +249,8 @@ def _notes(report: Report) -> Iterator[str]:
         won = "" if first is None else f" Of two answers the one it read first won in {first:.0%}."
         yield f"{took}, not in the costs above.{won}"
     unscored = sum(each.unscored for each in report.summaries)
-    if report.judge_model and unscored and not report.missing:
-        yield f"{unscored:,} calls have no verdict of the judge; they do not count for the score."
+    if unscored and not report.missing:
+        yield f"{unscored:,} calls have no score: the judge did not say, or the API failed. They do not count."
     if report.missing:
         yield f"{report.missing:,} of {report.calls:,} calls have no reply yet: figures are of those that have."
     if any(each.unpriced for each in report.summaries):

@@ -175,7 +175,7 @@ def _with_verdicts(
     for row in found:
         value, reply = said.get(row.id, (None, None))
         score = value if _is_worth_judging(row) else 0.0
-        if judge.pairwise and row.variant == baseline:
+        if row.failed_there or (judge.pairwise and row.variant == baseline):
             score = None
         words, cost = ("", 0) if reply is None else (reply.text, reply.course.cost_nanousd)
         with_verdicts.append(replace(row, judged=value, score=score, judge=words, judge_cost_nanousd=cost))

@@ -7,7 +7,8 @@ The unit is the input, not the call: repeats on one input are averaged first, be
 - paired differences: Tango's score interval (T. Tango, Stat. Med. 17, 1998), which belongs to McNemar's test. It is never
   empty, not even where all inputs agree, so a handful of agreeing inputs prove little. A difference of a half, which
   repeats can give, counts as half an input for one side: the careful side again.
-- ratios of totals (cost, tokens): percentile bootstrap over inputs, with fixed seed.
+- ratios of totals (cost): percentile bootstrap over inputs, with fixed seed; of more than 500 inputs the linear form
+  (W. G. Cochran, Sampling Techniques, 1977, chapter 6), which agrees with it there.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ POWER = 0.8  # how sure to be of an answer with the number of inputs that is ask
 MOST_INPUTS = 100_000
 _SEED = 1
 _HALVINGS = 40
+_MANY = 500  # inputs, beyond which drawing takes long and says what the linear form says
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,16 @@ def ratio(ours: Sequence[float], theirs: Sequence[float], confidence: float) -> 
     total = sum(theirs)
     if not total or not ours:
         return None
+    value = sum(ours) / total
+    if len(ours) > _MANY:
+        left = [mine - value * other for mine, other in zip(ours, theirs, strict=True)]
+        reach = z_for(confidence) * sqrt(sum(each * each for each in left)) / total
+        return Interval(value, max(value - reach, 0.0), value + reach)
+    low, high = _drawn(ours, theirs, (1.0 - confidence) / 2.0)
+    return Interval(value, min(low, value), max(high, value))
+
+
+def _drawn(ours: Sequence[float], theirs: Sequence[float], tail: float) -> tuple[float, float]:
     random, places = Random(_SEED), range(len(ours))
     found = []
     for _ in range(DRAWS):
@@ -95,9 +107,7 @@ def ratio(ours: Sequence[float], theirs: Sequence[float], confidence: float) -> 
         if below:
             found.append(sum(ours[place] for place in drawn) / below)
     found.sort()
-    tail = (1.0 - confidence) / 2.0
-    value = sum(ours) / total
-    return Interval(value, min(_at(found, tail), value), max(_at(found, 1.0 - tail), value))
+    return _at(found, tail), _at(found, 1.0 - tail)
 
 
 def quantile(values: Sequence[float], q: float) -> float | None:

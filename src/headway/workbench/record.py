@@ -14,6 +14,8 @@ from headway.jobs.result import Known, Result
 from headway.jobs.results import Results, Verdict
 from headway.ledger.price import Prices
 
+_REFUSED = ("invalid_request_error", "request_too_large", "not_found_error", "permission_error")
+
 
 @dataclass(slots=True)
 class Course:
@@ -69,6 +71,11 @@ class Reply:
     course: Course
     message: Mapping[str, Any] | None = field(repr=False)
     error: str = ""
+
+    @property
+    def failed_there(self) -> bool:
+        """Whether the API failed, not the request: that says nothing about the prompt."""
+        return self.message is None and self.error.partition(":")[0] not in _REFUSED
 
     @property
     def text(self) -> str:

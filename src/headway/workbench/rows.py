@@ -21,7 +21,8 @@ class Row:
     """One call. Tokens and milliseconds; `input_tokens` are all input, cache reads and writes among them.
 
     `cost_nanousd` is None where no price is known. `passed` is what the check says, `judged` what the judge does, `score`
-    what counts of both, each from 0 to 1; None: nobody has said.
+    what counts of both, each from 0 to 1; None: nobody has said. `failed_there`: the API failed, not the request, which says
+    nothing about the prompt.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Row:
     succeeded: bool
     output: str = field(repr=False)
     error: str
+    failed_there: bool
     stop_reason: str
     input_tokens: int
     cache_read_tokens: int
@@ -65,7 +67,8 @@ def _row(trial: Trial, reply: Reply, check: Check | None) -> Row:
     usage = usage_of(raw if isinstance(raw, dict) else {}, model)
     written = usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
     succeeded = reply.message is not None
-    passed = None if check is None else succeeded and check.passes(text, trial.input.fields)
+    asked = check is not None and not reply.failed_there
+    passed = succeeded and check.passes(text, trial.input.fields) if asked and check is not None else None
     return Row(
         id=trial.id,
         variant=trial.variant,
@@ -76,6 +79,7 @@ def _row(trial: Trial, reply: Reply, check: Check | None) -> Row:
         succeeded=succeeded,
         output=text,
         error=reply.error,
+        failed_there=reply.failed_there,
         stop_reason=str(message.get("stop_reason") or ""),
         input_tokens=usage.input_tokens + usage.cache_read_tokens + written,
         cache_read_tokens=usage.cache_read_tokens,

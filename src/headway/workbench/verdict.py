@@ -133,6 +133,9 @@ def _lines(
     baseline: str, choice: str | None, others: Sequence[Beside], margin: float, rate: str
 ) -> Iterator[str]:
     chosen = next((each for each in others if each.variant == choice), None)
+    if not others:
+        yield "There is one variant: nothing to compare it with."
+        return
     if choice is None:
         yield "No choice is made: a price is not known, so the cheapest cannot be named."
     elif chosen is None:
