@@ -104,6 +104,19 @@ def test_it_is_a_table_for_people_and_a_dict_for_programs() -> None:
     assert json.loads(json.dumps(found.to_dict()))["count"]["tokens"] == found.count.tokens
 
 
+def test_what_is_not_worth_a_line_is_put_together() -> None:
+    messages = [
+        {"role": "user", "content": "A question. " * (500 if number < 2 else 1)} for number in range(100)
+    ]
+    shown, rest = explain(request(messages=messages)).split()
+    assert [item.where for item in shown[:2]] == ["messages[0]", "messages[1]"]
+    assert len(shown) == 3
+    assert len(rest) == 98
+    shown, rest = explain(request()).split()
+    assert len(shown) == 2
+    assert rest == ()
+
+
 def test_names_in_a_request_cannot_drive_the_terminal() -> None:
     found = explain(request(tools=[{**TOOL, "name": "\x1b[31mread\x07"}]))
     assert "\x1b" not in str(found)

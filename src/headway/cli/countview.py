@@ -23,7 +23,6 @@ _WAYS = {"fit": "by estimate", "ctok": "by ctok", "provider": "by the provider"}
 _KINDS = {"text": "text of one message", "messages": "a list of messages", "request": "a request"}
 _STYLES = {"fits": "green", "may fit": "yellow", "does not fit": "bold red", "not known": "yellow"}
 _PERIODS = {1.0: "s", 60.0: "min", 3600.0: "h", 86400.0: "day"}
-_LINES = 20  # of what a request is made of
 _WIDE = 100  # columns with room for bars
 _BAR = 20
 _FEW = 1  # sources of limits that are shown one limit a line
@@ -244,7 +243,7 @@ def _explained(explanation: Explanation, width: int) -> Iterator[RenderableType]
     table.add_column("what", no_wrap=True, overflow="ellipsis")
     if width >= _WIDE:
         table.add_column("")
-    shown, rest = explanation.items[:_LINES], explanation.items[_LINES:]
+    shown, rest = explanation.split()
     for item in shown:
         bar = [ProgressBar(total=1.0, completed=item.share, width=_BAR)] if width >= _WIDE else []
         style = "" if item.cacheable else "default"

@@ -11,7 +11,8 @@ from headway.context.counting import Count, facts_of, judged, named, plain
 from headway.providers.shares import Scale, Share, Weight, shares, total
 
 UNKNOWN_LEAST = 4_096  # tokens before the prompt cache keeps anything, of a model that is not known
-_SHOWN = 30  # lines of the table
+_LEAST_SHOWN, _MOST_SHOWN = 3, 20  # lines of a table
+_WORTH_A_LINE = 0.005  # of all tokens
 _THINKING = ("thinking", "redacted_thinking")
 
 
@@ -62,6 +63,13 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """The same for JSON."""
         return asdict(self)
+
+    def split(self) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+        """The items that are worth a line of a table, and all the others."""
+        worth = sum(item.share >= _WORTH_A_LINE for item in self.items)
+        count = min(max(worth, _LEAST_SHOWN), _MOST_SHOWN)
+        count = len(self.items) if len(self.items) - count < 2 else count  # one left over takes a line, too
+        return self.items[:count], self.items[count:]
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -157,10 +165,9 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     yield f"{explanation.model}: {explanation.count} tokens{window}"
     yield ""
     yield f"{'tokens':>10}  {'share':>6}  what"
-    shown = explanation.items[:_SHOWN]
+    shown, rest = explanation.split()
     for item in shown:
         yield f"{item.tokens:>10,}  {item.share:>6.1%}  {said(item)}"
-    rest = explanation.items[_SHOWN:]
     if rest:
         tokens, share = sum(item.tokens for item in rest), sum(item.share for item in rest)
         yield f"{tokens:>10,}  {share:>6.1%}  {len(rest):,} smaller ones"
