@@ -35,7 +35,7 @@ START = DAY0 * HOUR_NS
 CUTS = st.integers(-1, 4).map(lambda day: START + day * DAY_NS)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(calls(), CUTS, st.sampled_from(["tenant", "session", "model", "hour", "tenant,day"]), st.data())
 def test_reports_of_whole_hours_are_the_same_before_and_after(
     made: list[list[Attempt]], cut: int, by: str, data: st.DataObject
@@ -58,7 +58,7 @@ def test_reports_of_whole_hours_are_the_same_before_and_after(
         assert read_report(db, by, since) == with_later
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(calls(), CUTS, st.sampled_from([(), ("session",), ("job", "model")]), st.sampled_from([None, HOUR_NS]))
 def test_what_was_spent_stays_spent(
     made: list[list[Attempt]], cut: int, per: tuple[str, ...], width: int | None

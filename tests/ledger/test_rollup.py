@@ -140,7 +140,7 @@ def shuffled(draw: st.DrawFn, made: list[list[Attempt]]) -> list[Attempt]:
     return order
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_report_from_the_sums_is_the_one_from_the_attempts(data: st.DataObject) -> None:
     """Also after late ends of lost attempts, with clocks that go backwards, and whatever was added up when."""
