@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from docs.pages import ROOT
 from headway.cli.compare import picture
 from headway.testing.emulated import Emulator, spawn
 from headway.workbench.comparison import Report
@@ -350,3 +351,13 @@ def test_the_picture_fits_the_width_shows_every_variant_and_drives_no_terminal(
     assert "\x1b[31m" not in text
     for number in range(count):
         assert f"variant number {number}"[:12] in text
+
+
+def test_the_example_reads_well_and_runs(tmp_path: Path) -> None:
+    headway = Headway(tmp_path)
+    sheet, inputs = (str(ROOT / "examples" / name) for name in ("variants.toml", "tickets.jsonl"))
+    code, out, _ = headway.run("lint", sheet, "--fail-on", "info")
+    assert (code, out) == (0, "3 prompts, nothing found.\n")
+    code, out, err = headway.run("compare", sheet, inputs, "--emulate", FAST, "--json")
+    assert code == 0, err
+    assert [each["calls"] for each in json.loads(out)["summaries"]] == [12, 12, 12]

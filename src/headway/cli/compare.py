@@ -211,7 +211,7 @@ def picture(report: Report, width: int) -> Group:
         Text(visible(line), style="bold" if not place else "")
         for place, line in enumerate(report.verdict.lines)
     ]
-    return Group(*parts, *lines, *(Text(visible(note), style="dim") for note in _notes(report)))
+    return Group(*parts, "", *lines, *(Text(visible(note), style="dim") for note in _notes(report)))
 
 
 def _table(

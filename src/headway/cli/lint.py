@@ -88,7 +88,7 @@ def lint(
         sys.stdout.buffer.write(msgspec.json.encode(_told(source, found)) + b"\n")
         sys.stdout.buffer.flush()
     else:
-        _show(source, found, Console(highlight=False, soft_wrap=True))
+        _show(source, found, Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
     raise typer.Exit(1 if _fails(worst(found), fail_on) else 0)
 
 
