@@ -214,22 +214,22 @@ class VirtualDriver(Agenda):
         self._pump(name)
 
     def _arrive(self, ticket: Ticket, running: Flow) -> None:
-        for delay, event in self.world.arrive(ticket, self.now):
-            self.at(self.now + delay, self._happen, ticket, running, event)
+        now, events = self.now, self._events
+        for delay, event in self.world.arrive(ticket, now):
+            heapq.heappush(events, (now + delay, next(self._order), self._happen, (ticket, running, event)))
 
     def _happen(self, ticket: Ticket, running: Flow, event: Event) -> None:
-        match event:
-            case Whole(readings, reply):
-                self._headed(ticket, readings, ok=reply.problem is None)
-                self._step(running, Sent(reply, self.now, self._random.random()))
-            case Done(reply):
-                self._step(running, Sent(reply, self.now, self._random.random()))
-            case Headed(readings, ok):
-                self._headed(ticket, readings, ok=ok)
-            case Produced(tokens):
-                self.engine.produced(ticket, tokens, self.now)
-            case _:
-                assert_never(event)
+        if isinstance(event, Whole):
+            self._headed(ticket, event.readings, ok=event.reply.problem is None)
+            self._step(running, Sent(event.reply, self.now, self._random.random()))
+        elif isinstance(event, Done):
+            self._step(running, Sent(event.reply, self.now, self._random.random()))
+        elif isinstance(event, Headed):
+            self._headed(ticket, event.readings, ok=event.ok)
+        elif isinstance(event, Produced):
+            self.engine.produced(ticket, event.tokens, self.now)
+        else:
+            assert_never(event)
 
     def _headed(self, ticket: Ticket, readings: Sequence[Reading], *, ok: bool) -> None:
         self.engine.headed(ticket, readings, self.now, ok=ok)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 from headway.core.call import Call, Fault, Problem, Reading, Unit, Usage
 from headway.core.limit import Limit
@@ -30,6 +31,8 @@ _HOT = (
     0.2  # of what a full bucket holds: with more output on the way, how far streams are matters to the engine
 )
 _ANYTHING = 1e-6
+_NO_PARTS: tuple[Usage, ...] = ()
+_NO_RAW: dict[str, Any] = {}
 _COUNTED_LATE = (Unit.OUTPUT_TOKENS, Unit.TOKENS)
 
 
@@ -236,15 +239,12 @@ def _reply(asked: Asked, is_free: bool) -> Reply:
     if asked.rejected:
         problem = Problem(Fault.REJECTED, "invalid_request_error", "as it was answered then", 400)
         return Reply(400, {}, problem=problem, total_s=asked.total_s)
+    read = asked.read
+    parts = (Usage(cache_read_tokens=read),) if is_free and read else _NO_PARTS
     usage = Took(
-        input_tokens=asked.input,
-        cache_read_tokens=0 if is_free else asked.read,
-        cache_write_5m_tokens=asked.written_5m,
-        cache_write_1h_tokens=asked.written_1h,
-        output_tokens=asked.output,
-        model=asked.model,
-        parts=(Usage(cache_read_tokens=asked.read),) if is_free and asked.read else (),
-        nanousd=asked.cost,
+        *(asked.input, 0 if is_free else read, asked.written_5m, asked.written_1h, asked.output, 0, 0, asked.model),
+        *("", "", "", parts, _NO_RAW),
+        asked.cost,
     )
     return Reply(200, {}, None, usage, None, asked.first_s, asked.total_s)
 
