@@ -375,6 +375,7 @@ def test_names_may_not_drive_the_terminal(more: Path) -> None:
     ("words", "said"),
     [
         (("--by", "colour"), "colour"),
+        (("--by", "cause"), "cause"),
         (("--by", "tenant,model,day"), "tenant,model,day"),
         (("--by", "tenant,tenant"), "tenant,tenant"),
         (("--where", "tenant"), "--where"),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from headway.errors import InputError, LedgerError
 from headway.ledger.distinct import Key, count_calls
@@ -132,7 +132,8 @@ def read_report(
         lines, total = _lines(db, keys, parts)
         (under_way,) = db.execute("SELECT count(*) FROM open_attempts").fetchone()
     finally:
-        db.execute("ROLLBACK")
+        if db.in_transaction:
+            db.execute("ROLLBACK")
     until = None if until_ns >= END_NS else until_ns
     return Report(by, since_ns, lines, total, under_way, _note(lines, parts), until, where)
 
@@ -141,8 +142,9 @@ def keys_of(by: str) -> tuple[str, ...]:
     """The words of `by`. InputError for one that is not known, and for more than two."""
     keys = tuple(key.strip() for key in by.split(","))
     for key in keys:
-        if key not in By.__args__:  # type: ignore[attr-defined]  # a Literal has its words
-            key_sql(f"{key}'s kind" if key in ("pool", "cause") else key)
+        if key not in get_args(By):
+            known = ", ".join(get_args(By))
+            raise InputError(f"cannot group by {key!r}", hint=f"One of: {known}; or two of them: tenant,day.")
     if len(keys) > 2 or len(set(keys)) < len(keys):
         raise InputError(f"cannot group by {by!r}", hint="By one or two different words, like tenant,day.")
     return keys

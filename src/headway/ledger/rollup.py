@@ -73,7 +73,8 @@ def roll(db: sqlite3.Connection, most: int = CHUNK, *, lost_before_ns: int = 0) 
         chunk = _gather(db, upto, high, ended) if high > upto or ended else None
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:
+            db.execute("ROLLBACK")
         raise
     return chunk is None or add(db, chunk, serial, high, ended)
 

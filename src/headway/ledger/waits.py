@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from headway.errors import InputError, LedgerError
 from headway.ledger.file import read_file
@@ -50,8 +50,10 @@ def read_waits(
 
     InputError for an unknown `by` or `where`; LedgerError for a file that cannot be read.
     """
-    if by not in WaitsBy.__args__:  # type: ignore[attr-defined]  # a Literal has its words
-        raise InputError(f"cannot tell waits apart by {by!r}", hint=f"One of: {', '.join(WaitsBy.__args__)}.")  # type: ignore[attr-defined]  # as above
+    if by not in get_args(WaitsBy):
+        raise InputError(
+            f"cannot tell waits apart by {by!r}", hint=f"One of: {', '.join(get_args(WaitsBy))}."
+        )
     if not path.exists():
         return ()
     prepare(path, told)
