@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from headway.catalog.organisation import Group, keep
 from headway.config import DEFAULT_BASE_URL, Config
 from headway.core.call import Unit
 from headway.core.limit import Limit, parse_limits
 from headway.errors import ConfigError
 from headway.planner.replay_limits import Known, Limits, as_kept
-from planner.replays import OPUS_POOL, a_ledger
+from planner.replays import OPUS, OPUS_POOL, a_ledger
 
 ALWAYS, NOW_NS = 2**63 - 1, 10**18
 
@@ -46,6 +47,17 @@ def test_what_is_set_counts(path: Path) -> None:
     known = limits(path, tier="tier-2", limits="requests=7/min").of(OPUS_POOL)
     assert amounts(known) == {"requests": 7, "input_tokens": 450_000, "output_tokens": 90_000}
     assert known.source == "set"
+
+
+def test_else_what_the_admin_api_told_of_the_organisation(path: Path) -> None:
+    told = Group(
+        "model_group", "opus", (OPUS,), {"requests_per_minute": 333, "output_tokens_per_minute": 44_000}
+    )
+    keep(path, DEFAULT_BASE_URL, (told,), NOW_NS)
+    known = limits(path).of(OPUS_POOL)
+    assert amounts(known) == {"requests": 333, "output_tokens": 44_000}
+    assert known.source == "those of your organisation"
+    assert amounts(limits(path, tier="tier-2").of(OPUS_POOL))["requests"] == 1000
 
 
 def test_else_what_refusals_taught_on_top_of_what_is_assumed(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which limits a replay goes by: those set, else those that headers showed or refusals taught, else an assumption.
+"""Which limits a replay goes by: those set, else those your organisation has by the Admin API, else learnt, else assumed.
 
 A ledger shows what was let in. Where nobody says the limits of a pool, tiers below what was used in its fullest minutes are
 ruled out, so the lowest published tier that is not is assumed, and said to be an assumption.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.assemble import known_limits
+from headway.catalog.limits import known_limits as organisation_limits
 from headway.config import Config
 from headway.core.bucket import Lesson
 from headway.core.call import Unit
@@ -53,6 +54,8 @@ class Limits:
         self._learnt = _Learnt(path)
         self._fullest: dict[str, tuple[float, ...]] | None = None
         known_limits(config, self._catalog)
+        untold = replace(config, limits=None, pool_limits={}, tier=None)
+        self._organisation = organisation_limits(untold, path, now_ns)
 
     def of(
         self, pool: str, *, tier: str | None = None, more: Sequence[Limit] = (), burst: str | None = None
@@ -80,6 +83,9 @@ class Limits:
         known = tuple(known_limits(self._config, self._catalog)(pool))
         if known:
             return known, "set"
+        told = self._organisation.get(pool)
+        if told is not None and told.limits:
+            return told.limits, "those of your organisation"
         shown = recall_limits(self._learnt, self._config.base_url, pool, self._now_ns)
         taught = [Limit(unit, lesson.amount) for unit, lesson in lessons.items()]
         if shown or taught:
