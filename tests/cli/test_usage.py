@@ -258,7 +258,7 @@ def test_two_words_are_grouped_by_the_first(more: Path) -> None:
 
 
 def test_times_stand_beside_each_other_where_there_is_room(more: Path) -> None:
-    wide = asked("--by", "tenant,day", "--since", "all", ledger=more, columns=140)
+    wide = asked("--by", "tenant, day", "--since", "all", ledger=more, columns=140)
     narrow = asked("--by", "tenant,day", "--since", "all", ledger=more, columns=80)
     assert "trend" in wide
     assert "trend" not in narrow

@@ -107,7 +107,7 @@ def usage(
     still to be added up, now and then, where that takes long. InputError for an unknown `by` or `where`; LedgerError for a
     file that is no ledger, broken, or of a newer headway.
     """
-    keys_of(by)
+    by = ",".join(keys_of(by))
     until = None if until_ns >= END_NS else until_ns
     if not path.exists():
         note = f"There is no ledger at {path} yet. It appears with the first call that goes through headway."
@@ -135,7 +135,7 @@ def read_report(
         if db.in_transaction:
             db.execute("ROLLBACK")
     until = None if until_ns >= END_NS else until_ns
-    return Report(by, since_ns, lines, total, under_way, _note(lines, parts), until, where)
+    return Report(",".join(keys), since_ns, lines, total, under_way, _note(lines, parts), until, where)
 
 
 def keys_of(by: str) -> tuple[str, ...]:
