@@ -20,11 +20,13 @@ from headway.ledger.file import read_file
 
 LATEST = 20_000  # attempts that are looked at
 PAUSE_NS = 60 * 10**9  # without calls, after which a stretch of traffic is over
-HELD_BACK = 20  # calls that waited for a limit, and
-HELD_SHARE = (
-    0.25  # of all calls that did, with so much of the refill used, make sure that its bucket was empty:
+HELD_BACK, HELD_SHARE = (
+    20,
+    0.25,
+)  # calls that waited for a limit, in number and of all: then its bucket was empty, if
+USED_UP = (
+    0.9  # of its refill was used by the later half of them; else the engine was only careful, as at the start
 )
-USED_UP = 1.0  # else the engine may only have been careful
 _ATTEMPTS = """
     SELECT at_ns, input_tokens + cache_write_5m_tokens + cache_write_1h_tokens{reads}, output_tokens, waited_for
     FROM attempts WHERE pool = ? AND at_ns >= ? AND status = 200 ORDER BY at_ns DESC LIMIT ?"""
@@ -67,16 +69,23 @@ def bursts_of(
     found: dict[Unit, Burst] = {}
     for stretch in _stretches(rows):
         for limit in limits:
-            waited = sum(row.waited_for == limit.unit.value for row in stretch)
-            amount, used = _burst(stretch, limit), sum(_taken(row, limit.unit) for row in stretch)
-            refilled = (stretch[-1].at_ns - stretch[0].at_ns) / 1e9 * limit.rate
+            amount = _burst(stretch, limit)
             if amount <= limit.amount:  # else other limits were in force then
-                held_back = waited >= max(HELD_BACK, HELD_SHARE * len(stretch))
-                is_whole = held_back and used >= refilled * USED_UP
+                is_whole = _is_drawn_down(stretch, limit)
                 before = found.get(limit.unit)
                 if is_whole or before is None or (not before.is_whole and amount > before.amount):
                     found[limit.unit] = Burst(amount, is_whole)
     return found
+
+
+def _is_drawn_down(rows: Sequence[_Row], limit: Limit) -> bool:
+    """Whether the limit held calls back at its own pace, so that nothing can have been left in the bucket."""
+    held = [place for place, row in enumerate(rows) if row.waited_for == limit.unit.value]
+    if len(held) < max(HELD_BACK, HELD_SHARE * len(rows)):
+        return False
+    later = rows[held[len(held) // 2] : held[-1]]
+    refilled = (rows[held[-1]].at_ns - later[0].at_ns) / 1e9 * limit.rate if later else 0.0
+    return sum(_taken(row, limit.unit) for row in later) >= USED_UP * refilled > 0.0
 
 
 def _stretches(rows: Sequence[_Row]) -> list[list[_Row]]:
