@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from headway.config import Config
 from headway.core.call import Class, Unit, Usage
 from headway.core.forecast import Ratio
 from headway.core.limit import Limit
@@ -17,7 +18,8 @@ from headway.ledger.price import Prices
 from headway.ledger.sqlite import SqliteLedger
 from headway.planner.bursts import bursts_of
 from headway.planner.past import Lessons, Looks, Past, past_of
-from planner.jobs import AT_NS, MODEL
+from headway.planner.traffic import beside, others_of
+from planner.jobs import AT_NS, MODEL, mixed, scene
 
 POOL = "anthropic/sonnet-4"
 LOOKS = Looks("job", 1_000.0, frozenset({1024}))
@@ -142,6 +144,21 @@ def test_a_run_that_was_not_held_back_shows_the_least_that_it_may_hold(path: Pat
     found = bursts_of(path, POOL, [Limit(Unit.REQUESTS, 600)], 0, reads_count=False)[Unit.REQUESTS]
     assert not found.is_whole
     assert 70 < found.amount < 90
+
+
+def test_what_others_took_in_the_last_day_is_left_to_them(path: Path, tmp_path: Path) -> None:
+    limits = Config(limits="requests=60,input_tokens=1m,output_tokens=60k")
+    made = scene(tmp_path / "mine.jsonl", mixed(50), limits)
+    with SqliteLedger(path, prices=Prices()) as ledger:
+        for number in range(1, 865):  # 864 x 10,000 tokens: a tenth of what 1,000 a second allow in a day
+            attempt(ledger, number, job="theirs", at_s=-3_600, output=10_000)
+            attempt(ledger, number, run="mine-1", job="mine", at_s=-3_600, output=10_000)
+    others = others_of(path, made)
+    assert others.largest == (Unit.OUTPUT_TOKENS, pytest.approx(0.1))
+    left = {limit.unit: limit.amount for limit in beside(made, others).limits(POOL)}
+    assert left[Unit.OUTPUT_TOKENS] == pytest.approx(54_000)
+    assert left[Unit.REQUESTS] == pytest.approx(59.4)
+    assert others_of(None, made).largest is None
 
 
 def test_traffic_under_other_limits_says_nothing_of_these(path: Path) -> None:

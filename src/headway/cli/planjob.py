@@ -79,7 +79,7 @@ def prepare(
         since_ns=beliefs.since_ns,
         at_ns=time.time_ns(),
     )
-    material = Material(parts.provider, check, _beginnings(index, check, glance))
+    material = Material(parts.provider, check, _beginnings(index, check, glance), _ledger_of(config))
     return Ready(staged, material, tuple(report.split("\n")) if report else ())
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import ceil
+from pathlib import Path
 
 from headway.core.limit import Limit
 from headway.ledger.price import Prices
@@ -16,6 +17,7 @@ from headway.planner.moved import moved
 from headway.planner.plan import Plan
 from headway.planner.scene import Scene, play, span_for
 from headway.planner.shape import Check
+from headway.planner.traffic import beside, others_of
 from headway.providers.anthropic import Anthropic
 from headway.providers.catalog import Catalog, ModelFacts
 
@@ -47,11 +49,12 @@ class WhatIf:
 @dataclass(frozen=True, slots=True)
 class Material:
     """What the changes are made from: `check` reads a line in full, `beginnings` says what lines share (given the least
-    size in bytes that pays)."""
+    size in bytes that pays), `ledger` what others do."""
 
     provider: Anthropic
     check: Check
     beginnings: Callable[[int], Sequence[Shared]]
+    ledger: Path | None = None
 
 
 def what_ifs(
@@ -67,6 +70,7 @@ def what_ifs(
     changes = [_next_tier(scene, prices, catalog)]
     progress("what if: the prompt cache")
     changes += [_cached(scene, material, prices, catalog), _batches(scene, made)]
+    changes.append(_beside_others(scene, material, prices))
     yield from (each for each in changes if each is not None)
     for facts in _other_models(scene, prices, catalog):
         progress(f"what if: {facts.id}")
@@ -118,6 +122,24 @@ def _cached(scene: Scene, material: Material, prices: Prices, catalog: Catalog) 
     if not facts.cache_reads_free:
         note += "; reads count against the input limit of this model"
     return WhatIf("cache the shared beginning", change, course.ends_s, bill.total, note)
+
+
+def _beside_others(scene: Scene, material: Material, prices: Prices) -> WhatIf | None:
+    """With the traffic of others going on as in the last day. It goes first if the job is of class bulk, as `run` is."""
+    others = others_of(material.ledger, scene)
+    if others.largest is None:
+        return None
+    unit, share = others.largest
+    varied = beside(scene, others)
+    course, bill = play(varied, span_for(varied, quick=True), prices)
+    return WhatIf(
+        "beside other traffic",
+        "other calls go on as in the last 24 hours and go first, as they do before class bulk in one gateway; "
+        "as class standard or interactive the job takes the time of the plan, and they wait",
+        course.ends_s,
+        bill.total,
+        f"they took {share:.0%} of {unit.value}, on the mean",
+    )
 
 
 def _batches(scene: Scene, made: Plan) -> WhatIf | None:
