@@ -66,7 +66,7 @@ class BrokenPrefix:
         mark, group = seen.fingerprint, seen.group
         if not mark or len(mark) < 32 or group.facts is None or seen.total < group.facts.min_cacheable_tokens:
             return
-        shape = seen.shape
+        shape = seen.shape if len(self._steps) < marks.MOST_SHAPES else marks.NO_SHAPE
         key = (group.tenant, group.model, seen.session, shape) if seen.session else (group.number, shape)
         last = self._last.get(key)
         self._last.put(key, seen, seen.at_ns)

@@ -150,7 +150,7 @@ class AlwaysFailing:
         found = [_finding(one, error, traffic) for one, error in alike if one.calls >= FAILED_CALLS]
         for one, error in exact:
             group = one.group
-            call = (group.tenant, group.job, one.label, group.model)
+            call = (group.tenant, one.label, group.model)
             if one.calls >= FAILED_CALLS and not traffic.has_reply(call):
                 found.append(_finding(one, error, traffic))
         return found

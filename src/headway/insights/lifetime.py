@@ -61,7 +61,8 @@ class CacheLifetime:
         rate = seen.rate
         if rate is None or not (seen.read or seen.write_5m or seen.write_1h):
             return
-        key = (seen.group.number, seen.shape)
+        shape = seen.shape if len(self._entries) < marks.MOST_SHAPES else marks.NO_SHAPE
+        key = (seen.group.number, shape)
         entries = self._entries.get(key)
         if entries is None:
             entries = self._entries[key] = _Entries(seen)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 _CUT, _NAME = 16, 8
 NO_SHAPE = (-1, 0)
+MOST_SHAPES = 50_000  # of all slices: beyond that requests are not told apart by it
 
 
 def count(mark: bytes) -> int:

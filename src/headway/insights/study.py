@@ -91,7 +91,7 @@ def study(
 
 def _has_reply(db: sqlite3.Connection, window: Window, call: Sequence[str]) -> bool:
     where, values = window.where()
-    same = "tenant = ? AND job = ? AND label = ? AND model_served = ? AND outcome = 'ok'"
+    same = "tenant = ? AND label = ? AND model_served = ? AND outcome = 'ok'"
     found = db.execute(f"SELECT 1 FROM attempts WHERE {where} AND {same} LIMIT 1", (*values, *call))
     return found.fetchone() is not None
 

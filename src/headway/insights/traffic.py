@@ -1,6 +1,6 @@
 """The traffic that rules look at: every attempt once, in order of time, with its slice of the traffic and its prices.
 
-A slice (`Group`) is what one change would concern: pool, model, tenant, class, job, and label without its numbers. Rules
+A slice (`Group`) is what one change would concern: pool, model, tenant, class, job and label without their numbers. Rules
 keep state only for what was seen lately (`Recent`), so a ledger of any length is read in bounded memory.
 """
 
@@ -21,7 +21,8 @@ from headway.providers.catalog import ModelFacts
 SECOND_NS = 10**9
 MINUTE_NS = 60 * SECOND_NS
 HOUR_NS = 3600 * SECOND_NS
-_MOST_GROUPS = 20_000  # labels come from outside: beyond this number of slices a label no longer makes one
+# Labels come from outside: beyond so many slices a label no longer makes one; beyond twice that a job, then a tenant.
+MOST_GROUPS = 20_000
 _NUMBERS = re.compile(r"[0-9a-f]{8,}(?:-[0-9a-f]{4,}){0,5}|\d+(?:[.:T_-]\d+)*")
 
 Value = TypeVar("Value")
@@ -203,7 +204,7 @@ class PoolMinutes:
 class Traffic:
     """All of a window but its attempts: slices, pools by the minute, times. `limits` are those known, by pool and unit.
 
-    `has_reply` says whether any call of (tenant, job, label, model) got a reply.
+    `has_reply` says whether any call of (tenant, label, model) got a reply.
     """
 
     groups: list[Group] = field(default_factory=list)
@@ -219,7 +220,3 @@ class Traffic:
     def days(self) -> float:
         """Days from the first attempt to the last."""
         return (self.last_ns - self.first_ns) / (24 * HOUR_NS)
-
-    @property
-    def most_groups_reached(self) -> bool:
-        return len(self.groups) >= _MOST_GROUPS

@@ -6,6 +6,7 @@ Token columns are enough for it; fingerprints, where there are any, tell one pro
 from __future__ import annotations
 
 from headway.insights.finding import Found
+from headway.insights.marks import MOST_SHAPES, NO_SHAPE
 from headway.insights.rates import MILLION
 from headway.insights.tally import Tally
 from headway.insights.thresholds import LEAST_CALLS, SAME_LENGTH
@@ -41,7 +42,8 @@ class UnreadCache:
         if rate is None or not (wrote or read):
             return
         is_same = wrote > 0 and not read and self._is_same_length(seen, wrote)
-        key = (group.number, seen.shape, is_same and seen.session != "")
+        shape = seen.shape if len(self._written) < MOST_SHAPES else NO_SHAPE
+        key = (group.number, shape, is_same and seen.session != "")
         written = self._written.get(key)
         if written is None:
             written = self._written[key] = _Written(group)

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from headway.insights.finding import Found
 from headway.insights.rates import Rates
-from headway.insights.traffic import Group, PoolMinutes, Seen, Traffic, plain_label
+from headway.insights.traffic import MOST_GROUPS, Group, PoolMinutes, Seen, Traffic, plain_label
 from headway.providers.catalog import Catalog
 
 Sees = Literal["ok", "failed", "all"]
@@ -128,7 +128,10 @@ class _Groups:
     def make(self, key: tuple[str, ...]) -> Group:
         """The slice of these columns, an old one if only numbers in the label are new."""
         provider, pool, model, tenant, class_, job, label = key
-        label = "" if self._traffic.most_groups_reached else plain_label(label)
+        made = len(self._traffic.groups)
+        label = plain_label(label) if made < MOST_GROUPS else ""
+        job = plain_label(job) if made < 2 * MOST_GROUPS else ""
+        tenant = tenant if made < 3 * MOST_GROUPS else "(others)"
         plain = (provider, pool, model, tenant, class_, job, label)
         group = self._plain.get(plain)
         if group is None:
