@@ -236,7 +236,7 @@ def test_a_conversation_that_grows_is_known_again_and_has_the_names_it_would_hav
         http = None if client == "gateway" else headway.client(engine=engine)
         with anthropic.Anthropic(api_key="any", http_client=http, **ours) as sdk:
             anyio.run(lambda: _ask(sdk, requests, stream=False))
-        known = [each.messages for alike in engine.provider._past._known.values() for each in alike]
+        known = [each.read.messages for alike in engine.provider._past._known.values() for each in alike]
     finally:
         serving.close()
     assert known == [8 if mark else 9]  # of nine; what a breakpoint is on may be written otherwise next time

@@ -63,7 +63,7 @@ def marked(request: dict[str, Any]) -> dict[str, Any]:
 def known(provider: Anthropic, request: dict[str, Any], body: bytes) -> int:
     """How many messages of this request are known."""
     found = provider._past.find(body, request)
-    return 0 if found is None else found.messages
+    return 0 if found is None else found.read.messages
 
 
 @pytest.mark.parametrize("write", [compact, messages_last, messages_first])
@@ -225,7 +225,7 @@ def test_no_prompt_is_kept_in_memory() -> None:
         request = talk(turns, tools=TOOLS)
         provider.estimate(request, compact(request))
     (kept,) = [each for alike in past._known.values() for each in alike]
-    assert all(not section.texts and not section.tools_json for section in kept.sections)
+    assert all(not section.texts and not section.tools_json for section in kept.read.sections)
     assert not any(isinstance(value, str | bytes) for value in vars_of(kept))
 
 

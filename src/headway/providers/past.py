@@ -17,7 +17,7 @@ from typing import Any
 from headway.providers.blocks import json_bytes
 from headway.providers.chain import Chain
 from headway.providers.parsed import parse_object
-from headway.providers.prompt import Section
+from headway.providers.prompt import Read, Section
 
 LONG = 16_384  # bytes of a request from which on it pays to remember
 _START = 1_024  # bytes by which candidates are found
@@ -32,11 +32,10 @@ _SEARCHED = 1 << 18  # bytes in which the messages must begin
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was made of `messages` messages and all before them, which end at byte `end`. `tail` bytes come after the last
+    """What was made of the messages `read` and all before them, which end at byte `end`. `tail` bytes come after the last
     message of all."""
 
-    messages: int
-    sections: list[Section]
+    read: Read
     chain: Chain
     end: int
     tail: int
@@ -59,7 +58,7 @@ class Past:
             return None
         alike = self._known.get(hash(body[:_START]))
         for known in reversed(alike or ()):
-            if known.messages <= _unmoved(request, messages) and _begins(body, messages, known):
+            if known.read.messages <= _unmoved(request, messages) and _begins(body, messages, known):
                 return known
         return None
 
@@ -71,7 +70,7 @@ class Past:
         messages = request.get("messages")
         if len(body) < LONG or not isinstance(messages, list):
             return 0
-        first = known.messages if known else 0
+        first = known.read.messages if known else 0
         if len(messages) == first or not (known or self._grows(body, len(messages))):
             return 0
         upto = _unmoved(request, messages)
@@ -103,8 +102,7 @@ class Past:
         end, tail = found
         view = memoryview(body)
         made = Known(
-            upto,
-            sections,
+            Read(upto, sections),
             chain,
             end,
             tail,
@@ -139,7 +137,9 @@ def _begins(body: bytes, messages: list[Any], known: Known) -> bool:
     view = memoryview(body)
     if hash(view[max(0, end - _PROBE) : end]) != known.probe or hash(view[after:]) != known.tail_hash:
         return False
-    return body[end:after] == _following(messages[known.messages :]) and hash(view[:end]) == known.end_hash
+    return (
+        body[end:after] == _following(messages[known.read.messages :]) and hash(view[:end]) == known.end_hash
+    )
 
 
 def _following(messages: list[Any]) -> bytes:
@@ -150,7 +150,7 @@ def _following(messages: list[Any]) -> bytes:
 def _bounds(body: bytes, messages: list[Any], upto: int, known: Known | None) -> tuple[int, int] | None:
     """Where message `upto` ends, and how many bytes follow the last message. None: it is not written as is expected."""
     if known is not None:
-        return known.end + len(_following(messages[known.messages : upto])), known.tail
+        return known.end + len(_following(messages[known.read.messages : upto])), known.tail
     start = body.find(_FIELD, 0, _SEARCHED) + len(_FIELD)
     if start < len(_FIELD) or not body.startswith(json_bytes(messages[0]), start):
         return None

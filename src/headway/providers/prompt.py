@@ -5,7 +5,8 @@ Reading can begin at a message, where what stands before it is known from an ear
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -73,10 +74,19 @@ class Section:
         return copy
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read of an earlier request: its first `messages`, and all before them, as counted `sections`."""
+
+    messages: int
+    sections: list[Section]
+
+
 class Prompt:
     """The sections of one request. Never raises on odd input: what is no text and no block counts as its JSON.
 
-    `known` are the counted sections of all before message `first`. `kept` are those before message `keep`, if that is not 0.
+    What is `known` of an earlier request is not read again. `kept` are the counted sections of all before message `keep`, if
+    that is not 0.
     """
 
     __slots__ = ("_fine", "_in_tool_turn", "_last", "kept", "sections")
@@ -86,31 +96,32 @@ class Prompt:
         request: Mapping[str, Any],
         *,
         fine: bool,
-        known: Sequence[Section] = (),
-        first: int = 0,
+        known: Read | None = None,
         keep: int = 0,
     ) -> None:
         self._fine = fine
         self._in_tool_turn = False
         self.kept: list[Section] = []
-        self.sections = [section.counted() for section in known] or [Section()]
+        self.sections = [Section()] if known is None else [each.counted() for each in known.sections]
         self._last = self.sections[-1]
         tools, system, messages = request.get("tools"), request.get("system"), request.get("messages")
-        if tools and not known:
-            self._read_tools(tools)
-        if system and not known:
-            self._read_blocks(system, "system", 0)
+        if known is None:
+            if tools:
+                self._read_tools(tools)
+            if system:
+                self._read_blocks(system, "system", 0)
         if isinstance(messages, list):
-            self._read_messages(messages, first, keep or len(messages))
+            first = 0 if known is None else known.messages
             if keep:
+                self._read_messages(messages[first:keep], first)
                 self._keep()
-                self._read_messages(messages, keep, len(messages))
+                first = keep
+            self._read_messages(messages[first:] if first else messages, first)
         if request.get("cache_control"):
             self._cut_at_end(messages, system, tools)
 
-    def _read_messages(self, messages: list[Any], first: int, end: int) -> None:
-        for index in range(first, end):
-            message = messages[index]
+    def _read_messages(self, messages: list[Any], first: int) -> None:
+        for index, message in enumerate(messages, first):
             self._last.messages += 1
             content = message.get("content") if isinstance(message, dict) else message
             self._in_tool_turn = _uses_tools(content)

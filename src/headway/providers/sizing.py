@@ -22,7 +22,7 @@ from headway.providers.catalog import ModelFacts
 from headway.providers.chain import Chain, Cut, fingerprint_of
 from headway.providers.characters import Characters, count
 from headway.providers.parsed import whole
-from headway.providers.past import Past
+from headway.providers.past import LONG, Past
 from headway.providers.prefix import entries, named, shared_sections
 from headway.providers.prompt import Prompt, Section, encoded
 
@@ -97,12 +97,14 @@ def size(
 ) -> Estimate:
     """The estimate of a request, with its fingerprint if that is wanted: `salt` keys the names in both. `body` is the request
     as it came, by which `past` knows it again. An unknown model is taken as a new one: rather too much than too little."""
-    known = past.find(body, request) if past is not None else None
-    keep = past.settled(body, request, known) if past is not None else 0
     new = facts is None or facts.tokenizer != "3"
-    family = _NEW if new else _OLD
-    first = known.messages if known else 0
-    prompt = Prompt(request, fine=new, known=known.sections if known else (), first=first, keep=keep)
+    family, known, keep = _NEW if new else _OLD, None, 0
+    if past is None or len(body) < LONG:
+        prompt = Prompt(request, fine=new)
+    else:
+        known = past.find(body, request)
+        keep = past.settled(body, request, known)
+        prompt = Prompt(request, fine=new, known=known.read if known else None, keep=keep)
     server = _server_tokens(request)
     parts = [_measure(section, family) for section in prompt.sections]
     tokens = [part[0] for part in parts]
@@ -110,22 +112,29 @@ def size(
     total = server + sum(tokens)
     doubt = math.hypot(family.error * total, _SERVER_ERROR * server, *[part[1] for part in parts])
     most, error = whole(request.get("max_tokens")), min(1.0, doubt / total)
-    if not (fingerprint or keep or known or prompt.is_cut):
-        return Estimate(total, most, error=error)
     if not (keep or known or prompt.is_cut):
-        shown = fingerprint_of(salt, request.get("model"), blocks_of(request))
-        return Estimate(total, most, error=error, fingerprint=shown)
+        if not fingerprint:
+            return Estimate(total, most, error=error)
+        return Estimate(
+            total,
+            most,
+            error=error,
+            fingerprint=fingerprint_of(salt, request.get("model"), blocks_of(request)),
+        )
     closed = [number for number, section in enumerate(prompt.sections) if section.closed]
+    least = facts.min_cacheable_tokens if facts else _UNKNOWN_MIN_CACHEABLE
+    may_cache = bool(closed) and sum(tokens[: closed[-1] + 1]) >= least
+    if not (fingerprint or keep or may_cache):
+        return Estimate(total, most, error=error)
     breakpoints = [prompt.sections[number].at for number in closed]
     chain = known.chain.copy(known.chain.cuts) if known else Chain(salt, request.get("model"))
-    kept = named(chain, request, breakpoints, first=first, keep=keep, shown=fingerprint)
+    kept = named(
+        chain, request, breakpoints, first=known.read.messages if known else 0, keep=keep, shown=fingerprint
+    )
     if kept is not None and past is not None:
         past.keep(body, request["messages"], keep, prompt.kept, kept, known)
     shown = chain.fingerprint() if fingerprint else b""
-    least = facts.min_cacheable_tokens if facts else _UNKNOWN_MIN_CACHEABLE
-    if not closed or sum(tokens[: closed[-1] + 1]) < least:
-        return Estimate(total, most, error=error, fingerprint=shown)
-    cached = _cached(prompt, closed, entries(chain, breakpoints), tokens, least)
+    cached = _cached(prompt, closed, entries(chain, breakpoints), tokens, least) if may_cache else {}
     return Estimate(total, most, error=error, fingerprint=shown, **cached)
 
 
