@@ -6,7 +6,7 @@
 
 `client`, `async_client`: what goes into an SDK. `Transport`, `AsyncTransport`: the same around a transport of yours.
 `session`: whose calls these are. `Engine`: one quota, shared. `Hooks`: be told, with a `Waiting`, `Settled` and so on.
-`send`, `async_send`: without an SDK, an `Answer`. `otel`: OpenTelemetry.
+`send`, `async_send`: without an SDK, an `Answer`. `context`: what fills a context window. `otel`: OpenTelemetry.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from headway import context as context
     from headway import otel as otel
     from headway.core.events import Admitted as Admitted
     from headway.core.events import BudgetLow as BudgetLow
@@ -67,13 +68,14 @@ _WHERE = {
     "send": "headway.plain.send",
     "session": "headway.exchange.scope",
 }
-__all__ = ["__version__", "otel", *_WHERE]
+_MODULES = ("context", "otel")
+__all__ = ["__version__", *_MODULES, *_WHERE]
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for, and nothing before: `import headway` costs a program nothing that it does not use."""
-    if name == "otel":
-        return import_module("headway.otel")
+    if name in _MODULES:
+        return import_module(f"headway.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'headway' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_WHERE[name]), name)
