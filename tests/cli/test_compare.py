@@ -361,3 +361,16 @@ def test_the_example_reads_well_and_runs(tmp_path: Path) -> None:
     code, out, err = headway.run("compare", sheet, inputs, "--emulate", FAST, "--json")
     assert code == 0, err
     assert [each["calls"] for each in json.loads(out)["summaries"]] == [12, 12, 12]
+
+
+def test_a_cached_variant_writes_its_beginning_once_and_reads_it_from_then_on(headway: Headway) -> None:
+    policy = " ".join(
+        f"Rule {number}: parcels of kind {number} come back within {number} days." for number in range(200)
+    )
+    sheet = SHEET.replace("One number.", policy).replace("claude-opus-4-5", "claude-opus-4-8")
+    write(headway.folder, sheet + "cache = true\n", 12)
+    with Emulator("any/unlimited?ttft=20ms&speed=5000&output_mean=20") as provider:
+        compared(headway, url=provider.url)
+    rows = [row for row in rows_in(headway.folder) if row["variant"] == "short"]
+    assert sum(row["cache_write_tokens"] > 0 for row in rows) == 1
+    assert sum(row["cache_read_tokens"] > 1_000 for row in rows) == 11
