@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -404,3 +405,16 @@ def test_without_pyarrow_it_is_said_what_to_install(
     result = run(headway, ["usage", "--ledger", str(more), "--output", str(tmp_path / "x.parquet")])
     assert isinstance(result.exception, InputError)
     assert 'pip install "headway[parquet]"' in result.exception.hint
+
+
+def test_times_without_attempts_have_their_place(more: Path) -> None:
+    page = asked("--by", "tenant,day", "--since", "all", "--where", "tenant=alice", ledger=more, columns=140)
+    alice = next(row for row in page.splitlines() if row.startswith("alice"))
+    assert re.search(r"█·+▅", alice)
+
+
+@pytest.mark.parametrize("columns", [120, 140, 200])
+def test_hours_beside_each_other_fit(more: Path, columns: int) -> None:
+    page = asked("--by", "tenant,hour", "--since", "all", ledger=more, columns=columns)
+    assert max(map(len, page.splitlines())) <= columns
+    assert "…" not in page

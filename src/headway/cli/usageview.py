@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -71,13 +73,14 @@ def _beside(report: Report, width: int) -> Group:
     groups: dict[str, dict[str, Line]] = defaultdict(dict)
     for line in report.lines:
         groups[line.key][line.second] = line
-    times = sorted({line.second for line in report.lines})
+    times = _times({line.second for line in report.lines}, keys[1])
     bars = times[-_MOST_BARS:]
     rows = list(groups.items())[:_MOST_LINES]
-    name_width = min(max(len(keys[0]), *(len(named(key)) for key, _ in rows)), 36)
-    each_width = max(max(len(dollars(line.cost_nanousd)) for line in report.lines), 5) + _GAP
-    room = width - name_width - _GAP - 3 * 10 - len(bars) - _GAP
-    last = times[-max(1, room // each_width) :]
+    name_width = min(max(len(keys[0]), *(cell_len(named(key)) for key, _ in rows)), 36)
+    each_width = max(len(times[0]) - 5, *(len(dollars(line.cost_nanousd)) for line in report.lines)) + _GAP
+    cost_width = max(len(_cost(report.total)), 10)
+    left = width - name_width - 2 * (6 + _GAP) - (cost_width + _GAP) - (max(len(bars), 5) + _GAP)
+    last = times[-max(1, left // each_width) :]
     table = _table()
     table.add_column(keys[0], footer="total", overflow="ellipsis", no_wrap=True, max_width=name_width)
     for name, footer in (
@@ -109,8 +112,16 @@ def _beside(report: Report, width: int) -> Group:
     if len(groups) > len(rows):
         notes.insert(0, f"{len(groups) - len(rows):,} more rows are in the total; --json shows them.")
     if hidden:
-        notes.insert(0, f"{hidden} earlier {keys[1]}s are in the sums and bars; --format csv shows all.")
+        notes.insert(0, f"{hidden} earlier {keys[1]}s are in the sums; --format csv shows all.")
     return Group(table, *(Text(note, style="dim") for note in notes))
+
+
+def _times(seen: set[str], unit: str) -> list[str]:
+    """All days or hours from the first to the last, those without attempts, too."""
+    shape = "%Y-%m-%d" if unit == "day" else "%Y-%m-%d %H:%M"
+    first, last = (datetime.strptime(when, shape).replace(tzinfo=UTC) for when in (min(seen), max(seen)))
+    step = timedelta(days=1) if unit == "day" else timedelta(hours=1)
+    return [f"{first + number * step:{shape}}" for number in range((last - first) // step + 1)]
 
 
 def _table() -> Table:
