@@ -51,7 +51,7 @@ def test_every_finding_fits_and_says_money_evidence_and_change(ledger: Path, wid
     flat = " ".join(page.split())
     for finding in study(ledger, ALL).findings:
         found = finding.found
-        for text in (found.title, *found.evidence, found.change, f"({found.rule}, {found.certainty})"):
+        for text in (found.title, *found.evidence, found.change, f"({found.rule}, {found.certainty}"):
             assert " ".join(text.split()) in flat
 
 

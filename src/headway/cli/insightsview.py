@@ -113,14 +113,23 @@ def _card(finding: Finding, study: Study, width: int) -> RenderableType:
     if gain:
         title.append(gain, style="bold yellow" if is_question else "bold green").append("  ")
     table.add_row(str(finding.rank), title.append(visible(found.title), style="bold"))
-    rule = f"({found.rule}, {found.certainty})"
-    table.add_row("", Text(visible(" ".join([*_evidence(finding, study), rule])), style="dim"))
+    table.add_row(
+        "", Text(visible(" ".join([*_evidence(finding, study), _tag(finding, study)])), style="dim")
+    )
     table.add_row("", Text.assemble(("→ ", "cyan"), visible(found.change)))
     for line in found.snippet.splitlines():
         table.add_row("", Text("  " + visible(line), style="cyan"))
     if width >= _WIDE and finding.examples:
         table.add_row("", Text(_example(finding), style="dim"))
     return table
+
+
+def _tag(finding: Finding, study: Study) -> str:
+    """Which rule it is, how sure it is, and how far the money may be off in another such time."""
+    saving = finding.saving
+    shown = saving.nanousd and saving.error_nanousd >= 0.02 * saving.nanousd
+    error = f", ± {_money(study, saving.error_nanousd)}" if shown else ""
+    return f"({finding.found.rule}, {finding.found.certainty}{error})"
 
 
 def _gain(finding: Finding, study: Study) -> str:

@@ -152,8 +152,9 @@ def _was_cut(seen: Seen) -> bool:
 
 def _same_call(seen: Seen) -> object:
     """What a request and its repetition have in common: all of it, else session and label, else the call."""
-    if seen.fingerprint:
-        return (seen.group.tenant, marks.name(seen.fingerprint, marks.count(seen.fingerprint) - 1))
+    name = marks.whole(seen.fingerprint) if seen.fingerprint else b""
+    if name:
+        return (seen.group.tenant, name)
     who_ = (seen.session, seen.label)
     return (seen.group.tenant, seen.group.model, *(who_ if any(who_) else (seen.call_id,)))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from headway.insights import marks
 from headway.insights.finding import Found
 from headway.insights.tally import Tally
-from headway.insights.thresholds import LEAST_CALLS, READ_HALF, SAME_LENGTH
+from headway.insights.thresholds import LEAST_CALLS, LIFE_SHARE, READ_HALF, SAME_LENGTH
 from headway.insights.traffic import HOUR_NS, MINUTE_NS, Group, Recent, Seen, Traffic
 from headway.insights.walk import Sees
 from headway.insights.words import tokens, who
@@ -99,10 +99,11 @@ class CacheLifetime:
     def found(self, _: Traffic, /) -> list[Found]:
         found = []
         for entries in self._entries.values():
-            if entries.rewrites >= LEAST_CALLS and entries.longer.micros > 0:
+            least = max(LIFE_SHARE * entries.group.nanousd, 1)
+            if entries.rewrites >= LEAST_CALLS and entries.longer.nanousd >= least:
                 found.append(_longer(entries))
             is_read = entries.read * 2 >= entries.written_1h
-            if entries.writes_1h >= LEAST_CALLS and is_read and entries.shorter.micros > 0:
+            if entries.writes_1h >= LEAST_CALLS and is_read and entries.shorter.nanousd >= least:
                 found.append(_shorter(entries))
         return found
 

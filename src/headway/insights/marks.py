@@ -6,6 +6,7 @@ The format is `core.fingerprint`'s: 16 bytes a cut, in the order of the request;
 from __future__ import annotations
 
 _CUT, _NAME = 16, 8
+_MESSAGES = 2  # the number of that part
 NO_SHAPE = (-1, 0)
 MOST_SHAPES = 50_000  # of all slices: beyond that requests are not told apart by it
 
@@ -28,7 +29,7 @@ def size(mark: bytes, at: int) -> int:
 
 def fixed(mark: bytes) -> int:
     """How many cuts are of tools and the system prompt, which do not grow from turn to turn."""
-    return len(mark) // _CUT - mark[14::_CUT].count(2)
+    return len(mark) // _CUT - mark[14::_CUT].count(_MESSAGES)
 
 
 def place_of(mark: bytes, wanted: bytes) -> int | None:
@@ -37,6 +38,11 @@ def place_of(mark: bytes, wanted: bytes) -> int | None:
     while at >= 0 and at % _CUT:
         at = mark.rfind(wanted, 0, at + _NAME - 1)
     return at // _CUT if at >= 0 else None
+
+
+def whole(mark: bytes) -> bytes:
+    """The name of the whole request; empty where the last cut is none of the messages, so that more came after it."""
+    return mark[-_CUT : _NAME - _CUT] if mark and mark[-2] == _MESSAGES else b""
 
 
 def shape(mark: bytes) -> tuple[int, int]:

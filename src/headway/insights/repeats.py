@@ -21,7 +21,7 @@ class RepeatedRequests:
     sees: Sees = "ok"
 
     def __init__(self) -> None:
-        self._answered: Recent[tuple[int, bool]] = Recent(_REMEMBERED_NS, most=100_000)
+        self._answered: Recent[tuple[int, bool, int]] = Recent(_REMEMBERED_NS, most=100_000)
         self._repeats: defaultdict[int, Tally] = defaultdict(Tally)
         self._which: defaultdict[int, set[bytes]] = defaultdict(set)
         self._tokens: Counter[int] = Counter()
@@ -29,14 +29,18 @@ class RepeatedRequests:
 
     def see(self, seen: Seen) -> None:
         mark = seen.fingerprint
-        if not mark or seen.rate is None or not marks.count(mark):
+        last = marks.whole(mark) if mark and seen.rate is not None else b""
+        if not last:
             return
-        last = marks.name(mark, marks.count(mark) - 1)
         key = (seen.group.tenant, last)
         before = self._answered.get(key)
         was_cut = seen.stop_reason in ("max_tokens", "length")
-        self._answered.put(key, (seen.at_ns, was_cut), seen.at_ns)
-        if before is None or seen.at_ns - before[0] > _REMEMBERED_NS:
+        self._answered.put(key, (seen.at_ns, was_cut, seen.total), seen.at_ns)
+        if (
+            before is None
+            or seen.at_ns - before[0] > _REMEMBERED_NS
+            or not _is_as_long(seen.total, before[2])
+        ):
             return
         if before[1] and seen.at_ns - before[0] <= ASKED_AGAIN_NS:
             return  # it was asked again because its reply was cut off: another finding
@@ -79,3 +83,8 @@ class RepeatedRequests:
             else (),
             ids=tally.ids,
         )
+
+
+def _is_as_long(now: int, before: int) -> bool:
+    """What is the same word for word has the same tokens, read from a cache or not. Anything else is a mix-up of names."""
+    return abs(now - before) <= 0.01 * before + 2
