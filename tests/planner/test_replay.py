@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from headway.errors import ConfigError, InputError
+from headway.planner import replay_source
 from headway.planner.replay import LimitUse, Outcome, Replay, replay
 from planner.replays import OPUS, a_ledger, replayed
 
@@ -182,6 +183,19 @@ def test_reads_from_the_cache_are_free_of_the_limit_and_counted_by_a_budget_of_t
     assert made.baseline.waits.waited == 0
     assert use_of(made.baseline, "input_tokens").mean == pytest.approx(0.2, rel=0.1)
     assert only_what_if(made).refused_by_budget == pytest.approx(50, abs=2)
+
+
+def test_a_scenario_that_would_never_end_stops_and_says_so_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_source, "BACKLOG", 500)
+    path = a_ledger(tmp_path / "l", steady(12_500, 0.05))
+    made = replayed(path, "limits=requests=1/min", "load=0.5", limits="requests=6k/min", burst="5s")
+    stopped, fine = made.what_ifs
+    assert "500 calls waited" in stopped.stopped
+    assert not made.baseline.stopped
+    assert not fine.stopped
+    assert fine.calls > 5000
 
 
 def test_the_same_replay_is_the_same(tmp_path: Path) -> None:

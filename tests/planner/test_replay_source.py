@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from headway.core.call import Class
 from headway.drivers.virtual import Agenda
-from headway.errors import InputError
 from headway.planner import replay_source
 from headway.planner.replay_rows import Asked
-from headway.planner.replay_source import FOLLOWS_S, Source
+from headway.planner.replay_source import FOLLOWS_S, Overwhelmed, Source
 
 
 def asked(at: float, total_s: float = 2.0, session: str = "", tenant: str = "t") -> Asked:
@@ -97,7 +96,7 @@ def test_no_call_is_lost_however_few_are_read_ahead() -> None:
 def test_too_many_who_wait_end_the_replay_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_source, "BACKLOG", 3000)
     calls = [asked(0.01 * number) for number in range(20_000)]
-    with pytest.raises(InputError, match="3,000 calls wait at once"):
+    with pytest.raises(Overwhelmed, match="when 3,000 calls waited"):
         played(calls, lambda _call: 1e9, ahead=1000)
 
 

@@ -54,7 +54,7 @@ class Outcome:
     """How one scenario went. `waits` are of everybody, `groups` by tenant and class. Whole nanodollars.
 
     `sources` says for each pool where its limits are from. `bound` are other things that calls waited for, seconds.
-    `ends_s` is when the last call was over.
+    `ends_s` is when the last call was over. `stopped` says why it was not replayed to the end ("": it was).
     """
 
     name: str
@@ -78,6 +78,7 @@ class Outcome:
     dropped: int
     off_limits: int
     ends_s: float
+    stopped: str
     unpaced: Alone | None
 
 
@@ -223,6 +224,7 @@ def _outcome(
         dropped=changes.dropped,
         off_limits=paced.off_limits,
         ends_s=tally.ended_at,
+        stopped=paced.stopped,
         unpaced=None if naive is None else _alone(naive),
     )
 

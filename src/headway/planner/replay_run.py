@@ -19,7 +19,7 @@ from headway.gateway.period import Rolling
 from headway.ledger.price import Prices
 from headway.planner.replay_limits import Known, as_kept
 from headway.planner.replay_rows import Asked
-from headway.planner.replay_source import Source
+from headway.planner.replay_source import Overwhelmed, Source
 from headway.planner.replay_tally import Tally
 from headway.planner.replay_whatif import Budgeted, WhatIf
 from headway.planner.replay_world import Pool, Provider, Replayed
@@ -48,7 +48,8 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How it went. `bound_s` is for how long each limit held back the next call of a pool, seconds."""
+    """How it went. `bound_s` is for how long each limit held back the next call of a pool, seconds. `stopped` says why it did
+    not get to the end ("": it did)."""
 
     tally: Tally
     pools: Mapping[str, Pool]
@@ -56,6 +57,7 @@ class Ran:
     refusals: int
     bound_s: Mapping[tuple[str, str], float]
     off_limits: int
+    stopped: str
 
 
 class Paced:
@@ -89,15 +91,14 @@ class Paced:
     def run(self, rows: Iterator[Asked]) -> Ran:
         """Replay `rows` to the end."""
         self._source = Source(self._driver, rows, self._begin)
-        self._source.start()
-        self._driver.play()
+        stopped = _play(self._driver, self._source)
         bound = {
             (name, what): seconds
             for name, pool in self._engine.pools.items()
             for what, seconds in pool.bound_s.items()
         }
         world = self._world
-        return Ran(self._tally, self._pools, world.attempts, world.refusals, bound, self._off_limits)
+        return Ran(self._tally, self._pools, world.attempts, world.refusals, bound, self._off_limits, stopped)
 
     def _begin(self, asked: Asked) -> None:
         number = next(self._serial)
@@ -184,9 +185,9 @@ class Unpaced:
     def run(self, rows: Iterator[Asked]) -> Ran:
         """Replay `rows` to the end."""
         self._source = Source(self._agenda, rows, self._begin)
-        self._source.start()
-        self._agenda.play()
-        return Ran(self._tally, self._pools, self._world.attempts, self._world.refusals, {}, self._off_limits)
+        stopped = _play(self._agenda, self._source)
+        world = self._world
+        return Ran(self._tally, self._pools, world.attempts, world.refusals, {}, self._off_limits, stopped)
 
     def _begin(self, asked: Asked) -> None:
         self._begun += 1
@@ -241,6 +242,16 @@ class Budgets:
         if grant is None or not (grant.start_ns <= at_ns and (grant.end_ns is None or at_ns < grant.end_ns)):
             grant = self._grants[key] = group.grant(key[2], at_ns)
         return grant
+
+
+def _play(agenda: Agenda, source: Source) -> str:
+    """To the end, or why not."""
+    try:
+        source.start()
+        agenda.play()
+    except Overwhelmed as error:
+        return str(error)
+    return ""
 
 
 def pools_of(scenario: Scenario) -> dict[str, Pool]:

@@ -25,6 +25,10 @@ BACKLOG = 200_000  # calls that wait; more would need more memory than a laptop 
 _TIDY_EVERY = 20_000
 
 
+class Overwhelmed(InputError):
+    """So many calls wait that they would not fit into memory."""
+
+
 class _Session:
     """The calls of one session that run at the time of the recording, and the one that ended last."""
 
@@ -46,7 +50,7 @@ class _Session:
 class Source:
     """Tells `begin` of each call of `rows` (in order of `at`) at its time; wants to be told when it has `ended`.
 
-    InputError if so many calls wait that the replay would not fit into memory.
+    Raises Overwhelmed.
     """
 
     def __init__(
@@ -102,8 +106,8 @@ class Source:
             self._read_some()
         if self.open > BACKLOG + self._ahead:
             hours = self._agenda.now / 3600.0
-            raise InputError(
-                f"after {hours:,.1f} h of traffic {BACKLOG:,} calls wait at once: these limits are far too low for it",
+            raise Overwhelmed(
+                f"stopped after {hours:,.1f} h of traffic, when {BACKLOG:,} calls waited: the limits are far too low for it",
                 hint="Replay a shorter time, or name higher limits.",
             )
 

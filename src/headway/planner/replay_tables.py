@@ -128,7 +128,12 @@ def chart(replay: Replay) -> Figure | None:
 def notes(replay: Replay) -> list[str]:
     """What the numbers rest on."""
     base = replay.baseline
-    said = _sources(replay)
+    said = [
+        f"{each.name}: {each.stopped}. What waited then is not counted."
+        for each in outcomes(replay)
+        if each.stopped
+    ]
+    said += _sources(replay)
     if replay.gone_ns:
         gone = written(replay.gone_ns / 1e9, "moment")
         said.append(

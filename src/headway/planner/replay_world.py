@@ -242,7 +242,16 @@ def _reply(asked: Asked, is_free: bool) -> Reply:
     read = asked.read
     parts = (Usage(cache_read_tokens=read),) if is_free and read else _NO_PARTS
     usage = Took(
-        *(asked.input, 0 if is_free else read, asked.written_5m, asked.written_1h, asked.output, 0, 0, asked.model),
+        *(
+            asked.input,
+            0 if is_free else read,
+            asked.written_5m,
+            asked.written_1h,
+            asked.output,
+            0,
+            0,
+            asked.model,
+        ),
         *("", "", "", parts, _NO_RAW),
         asked.cost,
     )
