@@ -91,10 +91,13 @@ def prune_file(
 def describe(path: Path) -> Info:
     """What is in the file. LedgerError if there is none, or if it cannot be used."""
     with _opened(path) as db:
-        attempts, first, last = db.execute("SELECT count(*), min(at_ns), max(at_ns) FROM attempts").fetchone()
+        (attempts,) = db.execute("SELECT count(*) FROM attempts").fetchone()
+        first, last = db.execute(
+            "SELECT (SELECT min(at_ns) FROM attempts), (SELECT max(at_ns) FROM attempts)"
+        ).fetchone()
         summed = db.execute("SELECT coalesce(sum(attempts), 0) FROM sums WHERE span = 24").fetchone()[0]
-        there = db.execute(
-            "SELECT count(*) FROM attempts WHERE id <= (SELECT upto FROM rolled) AND id NOT IN (SELECT id FROM aside)"
+        apart = db.execute(
+            "SELECT count(*) FROM attempts WHERE id > (SELECT upto FROM rolled) OR id IN (SELECT id FROM aside)"
         ).fetchone()[0]
         page, pages, free = (
             db.execute(f"PRAGMA {name}").fetchone()[0]
@@ -106,7 +109,7 @@ def describe(path: Path) -> Info:
             first_ns=first,
             last_ns=last,
             not_added_up=pending(db),
-            removed=summed - there,
+            removed=summed - (attempts - apart),
             pruned_ns=db.execute("SELECT pruned_ns FROM rolled").fetchone()[0],
             bytes=page * pages,
             free_bytes=page * free,
