@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,3 +109,15 @@ def test_short_prompts_are_never_told_about_caching() -> None:
         for each in found("p.txt", "Today is 2026-11-24 15:04. {name} asks.")
         if each.rule.startswith("HW2")
     ]
+
+
+def test_a_variant_that_could_be_cached_and_is_not_is_found(tmp_path: Path) -> None:
+    sheet = (
+        '[[variant]]\nmodel = "claude-opus-4-8"\nmax_tokens = 5\nprompt = "{x}"\nsystem = """'
+        + FIXED
+        + '"""\n'
+    )
+    path = tmp_path / "v.toml"
+    for text, is_found in ((sheet, True), (sheet + "cache = true\n", False)):
+        path.write_text(text)
+        assert ("HW205" in rules_of(found(str(path), text))) == is_found

@@ -105,3 +105,16 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:
         record.look(drop_errored=False)
     record.close()
     assert path.read_text() == "notes of mine\nmore\n"
+
+
+def test_a_reply_with_half_a_surrogate_pair_is_read_and_can_be_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "replies.jsonl"
+    message = {"content": [{"type": "text", "text": "a\ud83d"}]}
+    path.write_text(
+        json.dumps({"custom_id": "a", "result": {"type": "succeeded", "message": message}}) + "\n"
+    )
+    record = Record(path)
+    record.look(drop_errored=False)
+    replies, _ = record.replies()
+    record.close()
+    assert replies["a"].text == "a?"

@@ -80,6 +80,22 @@ def place_first(prompt: Prompt, measure: Measure) -> Iterator[Finding]:
         return
 
 
+def uncached_template(prompt: Prompt, measure: Measure) -> Iterator[Finding]:
+    """HW205 of a variant: it begins with the same text for each input, long enough to be cached, and does not say so."""
+    if not prompt.is_template or not prompt.request or _breakpoints(prompt):
+        return
+    still = ""
+    for piece in prompt.pieces:
+        before, rest = split_at_first_place(piece.text)
+        still += before
+        if rest:
+            break
+    tokens = measure.tokens(still)
+    if tokens >= measure.least(prompt.model):
+        reason = f"{tokens:,} tokens at the start are the same for all inputs, and no breakpoint lets the cache hold them."
+        yield Finding("HW205", Severity.WARNING, prompt.own, reason, "cache = true", round(tokens * _READ))
+
+
 def tools_in_changing_order(prompts: Sequence[Prompt]) -> Iterator[Finding]:
     """HW203: the same tools in another order. They come first, so nothing behind them is read from the cache."""
     orders: dict[tuple[str, frozenset[str]], tuple[str, ...]] = {}

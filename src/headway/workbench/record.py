@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,8 +83,8 @@ class Reply:
         """The text of the reply; that of its tool calls as JSON where there is no other."""
         blocks = [block for block in (self.message or {}).get("content") or [] if isinstance(block, dict)]
         texts = [block["text"] for block in blocks if isinstance(block.get("text"), str)]
-        if texts:
-            return "".join(texts)
+        if texts:  # half a surrogate pair, which JSON can hold, is no text that can be written again
+            return "".join(texts).encode("utf-8", "replace").decode()
         inputs = [block.get("input") for block in blocks if block.get("type") == "tool_use"]
         return "\n".join(msgspec.json.encode(each).decode() for each in inputs)
 
@@ -117,9 +118,16 @@ class Record(Results):
         """All that is on file, by id, and what it cost in all (nanodollars)."""
         found = {}
         for line in self.path.read_bytes().splitlines():
-            value = msgspec.json.decode(line)
+            value = _decoded(line)
             found[str(value["custom_id"])] = _reply(value["result"])
         return found, sum(reply.course.cost_nanousd for reply in found.values())
+
+
+def _decoded(line: bytes) -> Any:
+    try:
+        return msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeError):  # what msgspec refuses and JSON allows
+        return json.loads(line)
 
 
 def _reply(result: Mapping[str, Any]) -> Reply:

@@ -80,6 +80,7 @@ _COUNTED: tuple[_Counted, ...] = (
 _MEASURED: tuple[_Measured, ...] = (
     caching.changing_first,
     caching.place_first,
+    caching.uncached_template,
     caching.breakpoints,
     asking.ceiling,
     asking.model,

@@ -24,6 +24,7 @@ _ABOUT_HTML = re.compile(
 )
 _TRAILING = re.compile(r"[ \t]+(?=\n)|\n{4,}|[ \t\n]{8,}\Z")
 _RESULTS = ("system", "user", "tool")
+_AT_ONCE = 200_000  # characters
 _MUCH = 200
 _LEAST = 40  # tokens that must be saved before it is worth a word
 _LEAST_JSON, _LEAST_SHARE = 60, 0.15
@@ -75,14 +76,21 @@ def indented_json(prompt: Prompt, tokens: Tokens) -> Iterator[Finding]:
 def _json_blocks(text: str) -> Iterator[tuple[int, str, object]]:
     decoder, place = json.JSONDecoder(), 0
     for match in re.finditer(r"[\[{]\s*\n", text):
-        if match.start() < place:
+        start = match.start()
+        if start < place:
             continue
+        piece = text[start : start + _AT_ONCE]  # an error counts lines from the start of what it is given
         try:
-            value, end = decoder.raw_decode(text, match.start())
+            try:
+                value, size = decoder.raw_decode(piece)
+            except json.JSONDecodeError as error:
+                if error.pos < len(piece) - 1 or len(piece) < _AT_ONCE:
+                    continue
+                value, size = decoder.raw_decode(text[start:])
         except (ValueError, RecursionError):
             continue
-        place = end
-        yield match.start(), text[match.start() : end], value
+        place = start + size
+        yield start, text[start:place], value
 
 
 def base64_text(prompt: Prompt, tokens: Tokens) -> Iterator[Finding]:
