@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count
 from random import Random
 from typing import Any, Protocol, assert_never
+
+from msgspec import Struct
 
 from headway.core.call import Call, Reading
 from headway.core.engine import Engine
@@ -23,30 +24,26 @@ from headway.core.steps import Admit, Answer, Outcome, Pause, Record, Reply, Sen
 from headway.errors import HeadwayError
 
 
-@dataclass(frozen=True, slots=True)
-class Headed:
+class Headed(Struct, frozen=True):
     """The head of a reply comes in."""
 
     readings: Sequence[Reading]
     ok: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Produced:
+class Produced(Struct, frozen=True):
     """So many tokens have come in so far."""
 
     tokens: float
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """The reply is whole, or will not come."""
 
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(Struct, frozen=True):
     """Head and reply come in together, from an API that is asked for whole replies."""
 
     readings: Sequence[Reading]

@@ -2,7 +2,7 @@
 
 Its buckets are kept as those of the emulator are (continuous refill; anything above nothing lets a call in, requests have
 to fit; output is counted while it is produced), so the engine meets an arithmetic that is not its own. Headers tell the
-limits as Anthropic's do, tokens to the nearest thousand; far from every limit they are read once a second, not each time.
+limits as Anthropic's do, tokens to the nearest thousand; far from every limit they are read every five seconds only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from headway.planner.replay_rows import Asked
 
 BURST_S = 5.0  # of refill, that a full bucket holds where nothing is known of it; as the emulator assumes
 ROUND_TRIP_S = 0.05  # of a refusal
-READ_EVERY_S = 1.0
+READ_EVERY_S = 5.0
 MINUTE_S = 60.0
 PROGRESS_MOST = 8  # times that a stream shows how far it is, where that matters
 _HOT = (
