@@ -67,9 +67,12 @@ class CacheLifetime:
         if entries is None:
             entries = self._entries[key] = _Entries(seen)
         last = self._before(seen)
-        cached = _in_common(last, seen) if last is not None else 0
-        again = kept = 0
-        if last is not None and _LIFE_5M < seen.at_ns - last.at_ns <= HOUR_NS:
+        is_known = seen.session != "" or bool(seen.fingerprint)
+        paused = last is not None and _LIFE_5M < seen.at_ns - last.at_ns <= HOUR_NS
+        again = kept = cached = 0
+        if last is not None and (paused or not is_known):
+            cached = _in_common(last, seen)
+        if paused:
             again = _written_again(seen, cached)
             kept = min(seen.read, cached)
         if seen.write_5m:
@@ -77,7 +80,7 @@ class CacheLifetime:
             entries.longer.add(seen, again * (rate.cache_write_1h - rate.cache_read) - extra)
             entries.rewrites += again > 0
             entries.again += again
-        if (seen.write_1h or kept) and (seen.session or seen.fingerprint or cached):
+        if (seen.write_1h or kept) and (is_known or cached):
             gain = seen.write_1h * (rate.cache_write_1h - rate.cache_write_5m)
             entries.shorter.add(seen, gain - kept * (rate.cache_write_5m - rate.cache_read))
             entries.writes_1h += seen.write_1h > 0
