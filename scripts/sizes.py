@@ -8,7 +8,13 @@ from pathlib import Path
 
 MOST_LINES, MOST_FUNCTION_LINES = 400, 50
 # Declarations of options are one argument each and no logic: the commands of the command line may be longer.
-LONG_BY_NATURE = {"cli/run.py": 140, "cli/serve.py": 100, "cli/exec.py": 60, "cli/usage.py": 70}
+LONG_BY_NATURE = {
+    "cli/run.py": 140,
+    "cli/plan.py": 125,
+    "cli/serve.py": 100,
+    "cli/exec.py": 60,
+    "cli/usage.py": 70,
+}
 
 root = Path(__file__).resolve().parent.parent / "src" / "headway"
 wrong: list[str] = []

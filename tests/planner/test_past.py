@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from headway.catalog.limits import KnownLimits
 from headway.config import Config
+from headway.core.bucket import Lesson
 from headway.core.call import Class, Unit, Usage
 from headway.core.forecast import Ratio
 from headway.core.limit import Limit
@@ -17,8 +19,10 @@ from headway.errors import LedgerError
 from headway.ledger.price import Prices
 from headway.ledger.sqlite import SqliteLedger
 from headway.planner.bursts import bursts_of
+from headway.planner.known import Known, known_of
 from headway.planner.past import Lessons, Looks, Past, past_of
 from headway.planner.traffic import beside, others_of
+from headway.providers.catalog import Catalog
 from planner.jobs import AT_NS, MODEL, mixed, scene
 
 POOL = "anthropic/sonnet-4"
@@ -166,3 +170,24 @@ def test_traffic_under_other_limits_says_nothing_of_these(path: Path) -> None:
         for number in range(1, 101):
             attempt(ledger, number, at_s=number / 50)
     assert bursts_of(path, POOL, [Limit(Unit.REQUESTS, 60)], 0, reads_count=False) == {}
+
+
+def test_limits_come_from_settings_else_from_the_organisation_else_from_the_lowest_published() -> None:
+    catalog = Catalog.load()
+    told = {POOL: KnownLimits(POOL, (Limit(Unit.REQUESTS, 77),), "organisation")}
+
+    def nothing(_pool: str) -> dict[Unit, Lesson]:
+        return {}
+
+    def taught(_pool: str) -> dict[Unit, Lesson]:
+        return {unit: Lesson(66.0, 5.0, 0.0) for unit in (Unit.REQUESTS, Unit.INPUT_TOKENS)}
+
+    def amount(known: Known) -> float:
+        return known.limits[0].amount
+
+    assert amount(known_of(POOL, Config(limits="requests=55"), catalog, told, taught)) == 55
+    assert amount(known_of(POOL, Config(), catalog, told, taught)) == 77
+    assert amount(known_of(POOL, Config(), catalog, {}, taught)) == 66
+    lowest = known_of(POOL, Config(), catalog, {}, nothing)
+    assert (amount(lowest), lowest.is_sure) == (50, False)
+    assert known_of("nobody's", Config(), catalog, {}, nothing).limits == ()

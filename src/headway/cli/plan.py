@@ -19,6 +19,7 @@ from headway.errors import InputError
 
 if TYPE_CHECKING:
     from headway.cli.planjob import Beliefs, Ready, Say
+    from headway.cli.planview import Shown
 
 
 def plan(
@@ -131,7 +132,8 @@ def plan(
         say = stack.enter_context(telling(Console(stderr=True, highlight=False)))
         beliefs = _beliefs(output_tokens, speed, first_token, since)
         ready = _prepare(stack, job, config, (model, max_tokens, system), beliefs, say)
-        _show(ready, at, say, as_json=as_json, html=html)
+        shown = _planned(ready, at, say)
+    _show(shown, as_json=as_json, html=html)  # progress is gone by now
 
 
 def _beliefs(output_tokens: str | None, speed: float | None, first_token: str | None, since: str) -> Beliefs:
@@ -162,8 +164,8 @@ def _prepare(
     return prepare(stack, job, config, Defaults(*defaults), beliefs, say)
 
 
-def _show(ready: Ready, at: str | None, say: Say, *, as_json: bool, html: Path | None) -> None:
-    from headway.cli.planview import Shown, as_values, picture
+def _planned(ready: Ready, at: str | None, say: Say) -> Shown:
+    from headway.cli.planview import Shown
     from headway.core.limit import parse_amount
     from headway.ledger.price import Prices
     from headway.planner.arrivals import arrivals_of
@@ -178,7 +180,12 @@ def _show(ready: Ready, at: str | None, say: Say, *, as_json: bool, html: Path |
     prices, scene = Prices(), ready.staged.scene
     made = make(scene, ready.staged.doubt, prices, say)
     changes = [] if arrivals else list(what_ifs(scene, made, ready.material, prices, say))
-    shown = Shown(made, ready.staged, ready.bad, tuple(changes), arrivals, datetime.now().astimezone())
+    return Shown(made, ready.staged, ready.bad, tuple(changes), arrivals, datetime.now().astimezone())
+
+
+def _show(shown: Shown, *, as_json: bool, html: Path | None) -> None:
+    from headway.cli.planview import as_values, picture
+
     if html is not None:
         from headway.charts.page import save
         from headway.cli.planpage import page

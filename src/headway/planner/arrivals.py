@@ -61,9 +61,9 @@ def arrivals_of(scene: Scene, rate: float, seed: int = 0) -> Arrivals:
             if lines > SIMULATED:
                 waits = [late_s * (place + 0.5) / 100 for place in range(100)]
     waits.sort()
-    done_s = ends_s if lines <= SIMULATED else comes_for_s + waits[-1] + (ends_s - SIMULATED / rate)
-    if lines > SIMULATED and full_at_s is None:
-        done_s = comes_for_s + max(ends_s - SIMULATED / rate, 0.0)
+    last_s = world.books.servings[-1].at if world.books.servings else 0.0
+    late_s = waits[-1] if full_at_s is not None else 0.0
+    done_s = ends_s if lines <= SIMULATED else comes_for_s + late_s + max(ends_s - last_s, 0.0)
     return Arrivals(
         rate=rate,
         comes_for_s=comes_for_s,

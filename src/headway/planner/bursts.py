@@ -27,6 +27,7 @@ HELD_BACK, HELD_SHARE = (
 USED_UP = (
     0.9  # of its refill was used by the later half of them; else the engine was only careful, as at the start
 )
+STILL_DRAWN = 1.2  # times its refill: then the bucket was not yet empty
 _ATTEMPTS = """
     SELECT at_ns, input_tokens + cache_write_5m_tokens + cache_write_1h_tokens{reads}, output_tokens, waited_for
     FROM attempts WHERE pool = ? AND at_ns >= ? AND status = 200 ORDER BY at_ns DESC LIMIT ?"""
@@ -85,7 +86,8 @@ def _is_drawn_down(rows: Sequence[_Row], limit: Limit) -> bool:
         return False
     later = rows[held[len(held) // 2] : held[-1]]
     refilled = (rows[held[-1]].at_ns - later[0].at_ns) / 1e9 * limit.rate if later else 0.0
-    return sum(_taken(row, limit.unit) for row in later) >= USED_UP * refilled > 0.0
+    used = sum(_taken(row, limit.unit) for row in later)
+    return 0.0 < USED_UP * refilled <= used <= STILL_DRAWN * refilled
 
 
 def _stretches(rows: Sequence[_Row]) -> list[list[_Row]]:

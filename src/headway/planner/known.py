@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from headway.assemble import known_limits
+from headway.catalog.limits import KnownLimits
 from headway.config import Config
 from headway.core.bucket import Lesson
 from headway.core.call import Unit
@@ -23,12 +24,18 @@ class Known:
 
 
 def known_of(
-    pool: str, config: Config, catalog: Catalog, lessons: Callable[[str], Mapping[Unit, Lesson]]
+    pool: str,
+    config: Config,
+    catalog: Catalog,
+    told: Mapping[str, KnownLimits],
+    lessons: Callable[[str], Mapping[Unit, Lesson]],
 ) -> Known:
-    """As set, else as an earlier run was taught, else the lowest that are published."""
+    """As set, else as the API told of the organisation, else as an earlier run was taught, else the lowest published."""
     given = tuple(known_limits(config, catalog)(pool))
     if given:
         return Known(given, f"as set by {_setting(config)}", True)
+    if pool in told and told[pool].limits:
+        return Known(told[pool].limits, "those of your organisation, as the API told", True)
     taught = lessons(pool)
     if len(taught) > 1:
         return Known(

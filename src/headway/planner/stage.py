@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from headway.catalog.limits import known_limits
 from headway.config import Config
 from headway.core.call import Unit
 from headway.planner.bursts import Burst, bursts_of
@@ -49,21 +50,14 @@ def stage(
     """Put together what is known. `replies` and `tempo` are as stated (None: as learnt, or as assumed). LedgerError."""
     catalog = Catalog.load()
     lessons = Lessons(ledger, config.base_url, at_ns)
+    told = known_limits(config, ledger, at_ns)
     pools = dict.fromkeys(part.cell.kind.pool for part in shape.parts)
-    known = {pool: known_of(pool, config, catalog, lessons) for pool in pools}
+    known = {pool: known_of(pool, config, catalog, told, lessons) for pool in pools}
     pasts = {
         model: past_of(ledger, model, _looks(shape, model, job), since_ns) if ledger else Past()
         for model in shape.models
     }
-    seen = {
-        (pool, unit): burst
-        for pool in pools
-        if ledger
-        for unit, burst in bursts_of(
-            ledger, pool, known[pool].limits, since_ns, reads_count=not _reads_free(shape, pool, catalog)
-        ).items()
-    }
-    bursts = {key: burst.amount for key, burst in seen.items() if burst.is_whole}
+    seen = _seen_bursts(shape, known, ledger, since_ns)
     main = pasts[shape.models[0]]
     lengths = replies or main.replies or ASSUMED
     ratio = main.ratio or 1.0
@@ -76,7 +70,8 @@ def stage(
         Guess(lengths, 1.0, ratio),
         lambda pool: known[pool].limits,
         lessons,
-        bursts,
+        {key: burst.amount for key, burst in seen.items() if burst.is_whole},
+        told,
         lambda model: tempos.get(model, usual),
         job,
         at_ns,
@@ -89,6 +84,18 @@ def stage(
     )
     facts, guesses = _words(main, lengths, known, (usual, tempo is not None), _burst_words(scene))
     return Staged(scene, doubt, known, facts, guesses)
+
+
+def _seen_bursts(
+    shape: Shape, known: Mapping[str, Known], ledger: Path | None, since_ns: int
+) -> dict[tuple[str, Unit], Burst]:
+    found: dict[tuple[str, Unit], Burst] = {}
+    for pool, each in known.items() if ledger else ():
+        assert ledger is not None
+        counts = not _reads_free(shape, pool)
+        bursts = bursts_of(ledger, pool, each.limits, since_ns, reads_count=counts)
+        found |= {(pool, unit): burst for unit, burst in bursts.items()}
+    return found
 
 
 def _looks(shape: Shape, model: str, job: str) -> Looks:
@@ -106,7 +113,8 @@ def _usual_burst_s(seen: Mapping[tuple[str, Unit], Burst], known: Mapping[str, K
     return max(whole) if whole else max([ASSUMED_BURST_S, *least])
 
 
-def _reads_free(shape: Shape, pool: str, catalog: Catalog) -> bool:
+def _reads_free(shape: Shape, pool: str) -> bool:
+    catalog = Catalog.load()
     models = {part.cell.kind.model for part in shape.parts if part.cell.kind.pool == pool}
     return all(catalog.prefix_cache_free(model) for model in models)
 
