@@ -78,6 +78,9 @@ class Line:
         return read + self.cache_write_5m_tokens + self.cache_write_1h_tokens + self.output_tokens
 
 
+_WHOLE = tuple(each.name for each in fields(Line)[2:16])  # what is counted, in the order of _SUMMED
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """The lines, dearest first (days and hours: in order), their total, attempts under way, and what to say about it."""
@@ -185,7 +188,7 @@ class _Group:
         return Line(
             key[0],
             self.calls,
-            **dict(zip((each.name for each in fields(Line)[2:16]), whole, strict=True)),
+            **dict(zip(_WHOLE, whole, strict=True)),
             estimate_error=off_ppm / 1e6 / judged if judged else None,
             queued_p50_ms=None if median is None else median / 1000,
             queued_max_ms=self.longest_ms if self.steps else None,
@@ -208,18 +211,25 @@ def _lines(db: sqlite3.Connection, keys: tuple[str, ...], parts: Parts) -> tuple
     waited = "step_us, sum(attempts), sum(waited_us), max(longest_ms)"
     rest = Source(f"SELECT {named}, {waited} FROM ({single.sql}) GROUP BY k1, k2, step_us", single.values)
     for source in (*parts.steps(named), rest):
+        key: Key | None = None
+        group = _Group()
         for k1, k2, step, count, waited_us, longest in db.execute(source.sql, source.values):
-            group = groups[str(k1), str(k2)]
+            if (
+                key is None or k2 != key[1] or k1 != key[0]
+            ):  # steps of a group come one after the other, millions in all
+                key = (k1, k2)
+                group = groups[key]
             group.steps[step] += count
             group.waited_us += waited_us
-            group.longest_ms = max(group.longest_ms, longest)
-    for key, calls in count_calls(db, named, parts).items():
-        groups[key].calls = calls
+            if longest > group.longest_ms:
+                group.longest_ms = longest
+    for whose, calls in count_calls(db, named, parts).items():
+        groups[whose].calls = calls
     total = _Group()
     for group in groups.values():
         total.add(group)
     total.calls = count_calls(db, "'' AS k1, '' AS k2", parts).get(("", ""), 0)
-    lines = [group.line(key) for key, group in groups.items() if group.sums[0]]
+    lines = [group.line(whose) for whose, group in groups.items() if group.sums[0]]
     return tuple(_in_order(lines, keys)), total.line(("total", ""))
 
 
