@@ -75,3 +75,25 @@ def test_a_pool_whose_line_is_full_does_not_hold_up_another() -> None:
 def test_the_likely_output_is_a_mean_over_all_lines() -> None:
     order = Order([cell(range(30), most=7), cell(range(30, 40), most=9)])
     assert order.likely_output(lambda most: most) == (30 * 96 + 10 * 384) / 40
+
+
+@given(st.lists(st.integers(1, 80), min_size=1, max_size=5), st.integers(0, 120), st.integers(0, 200))
+def test_who_skips_ahead_finds_the_end_of_the_same_order(sizes: list[int], first: int, left: int) -> None:
+    def cells() -> list[Cell]:
+        made, start = [], 0
+        for number, size in enumerate(sizes):
+            made.append(cell(range(start, start + size), octave=number, most=7 + number))
+            start += size
+        return made
+
+    whole, order = everything(Order(cells())), Order(cells())
+    begun = [
+        picked[0] for _ in range(first) if (picked := order.next(lambda _pool: True, lambda _kind: True))
+    ]
+    before = order.left
+    order.skip_to(left)
+    assert abs(order.left - min(left, before)) <= len(sizes)
+    end = everything(order)
+    assert not set(begun) & set(end)
+    near = set(whole[-len(end) - len(sizes) :]) if end else set()
+    assert set(end) <= near
