@@ -374,3 +374,16 @@ def test_a_cached_variant_writes_its_beginning_once_and_reads_it_from_then_on(he
     rows = [row for row in rows_in(headway.folder) if row["variant"] == "short"]
     assert sum(row["cache_write_tokens"] > 0 for row in rows) == 1
     assert sum(row["cache_read_tokens"] > 1_000 for row in rows) == 11
+
+
+def test_what_it_will_cost_is_said_before_it_is_spent(headway: Headway) -> None:
+    with Emulator("any/unlimited?ttft=5ms&speed=20000&output_share=0.5") as provider:
+        _, _, first = headway.run("compare", "v.toml", "i.jsonl", url=provider.url)
+        said = re.match(r"24 calls, about \$([\d.]+) by estimate\.", first)
+        assert said is not None, first
+        assert 0.2 < float(said[1]) / provider.stats()["spent_usd"] < 5
+        write(headway.folder, SHEET, 13)
+        _, _, again = headway.run("compare", "v.toml", "i.jsonl", url=provider.url)
+        assert again.startswith("26 calls, 24 of them have replies already; 2 are left, about $")
+        _, _, last = headway.run("compare", "v.toml", "i.jsonl", url=provider.url)
+        assert last == "26 calls, all of them have replies already.\n"

@@ -94,3 +94,8 @@ def test_tools_that_a_long_job_never_calls_are_found() -> None:
     assert "idle" in one.reason
     assert "look" not in one.reason
     assert "HW306" not in rules_of(in_job(*[turn] * 5))
+
+
+def test_long_json_is_one_block() -> None:
+    value = {"items": [{"name": number, "text": "x y z"} for number in range(9_000)]}
+    assert only("HW302", f"Look:\n{json.dumps(value, indent=2)}").place.row == 2

@@ -169,12 +169,7 @@ def _go(comparison: Comparison, as_json: bool, *, show: bool) -> int:
     err = Console(stderr=True, highlight=False)
     stop = None
     if not show:
-        calls, left = len(comparison.trials), comparison.left
-        err.print(
-            f"{calls:,} calls, {calls - left:,} of them have replies already."
-            if left < calls
-            else f"{calls:,} calls."
-        )
+        err.print(_before(comparison))
         with Display(err) as display:
             stop = comparison.run(display.show, display.every_s)
     report = comparison.report()
@@ -195,6 +190,17 @@ def _go(comparison: Comparison, as_json: bool, *, show: bool) -> int:
         err.print(Text.assemble(("hint: ", "bold"), visible(stop.hint)), soft_wrap=True)
         return stop.exit_code
     return 1 if any(each.errors for each in report.summaries) else 0
+
+
+def _before(comparison: Comparison) -> str:
+    """What is about to be asked, and what that will cost."""
+    calls, left, cost = len(comparison.trials), comparison.left, comparison.expected_nanousd
+    about = f", about {dollars(cost)} by estimate" if cost else ""
+    if left == calls:
+        return f"{calls:,} calls{about}."
+    if not left:
+        return f"{calls:,} calls, all of them have replies already."
+    return f"{calls:,} calls, {calls - left:,} of them have replies already; {left:,} are left{about}."
 
 
 def picture(report: Report, width: int) -> Group:

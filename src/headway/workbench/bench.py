@@ -70,6 +70,20 @@ class Bench:
         """The calls that have no reply yet."""
         return [(name, request) for name, request in asked if name not in self.record.known]
 
+    def expected_nanousd(self, asked: Asked) -> int | None:
+        """What the calls that have no reply yet will cost, by estimate and without the cache; None: a price is not known."""
+        parts, now, total = self.parts, time.time_ns(), 0
+        for _, request in self.left(asked):
+            estimate = parts.provider.estimate(request)
+            output = Lengths().expect(estimate.max_output_tokens).mean
+            cost = parts.prices.estimate(
+                str(request["model"]), round(estimate.input_tokens), round(output), now
+            )
+            if cost is None:
+                return None
+            total += cost
+        return total
+
     def run(self, asked: Asked, show: Callable[[View], None], every_s: float) -> Stop | None:
         """Ask what has no reply yet. Returns why it stopped before its end, or None.
 

@@ -85,6 +85,11 @@ class Comparison:
         """Calls that have no reply yet, without those of the judge."""
         return len(self.bench.left(_asked(self.trials)))
 
+    @property
+    def expected_nanousd(self) -> int | None:
+        """What those calls will cost, by estimate; None: a price is not known."""
+        return self.bench.expected_nanousd(_asked(self.trials))
+
     def run(self, show: Callable[[View], None], every_s: float) -> Stop | None:
         """Ask what was not asked yet, then the judge. Returns why it stopped before its end, or None."""
         stop = self.bench.run(_asked(self.trials), show, every_s)

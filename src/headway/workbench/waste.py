@@ -24,7 +24,7 @@ _ABOUT_HTML = re.compile(
 )
 _TRAILING = re.compile(r"[ \t]+(?=\n)|\n{4,}|[ \t\n]{8,}\Z")
 _RESULTS = ("system", "user", "tool")
-_AT_ONCE = 200_000  # characters
+_AT_ONCE, _NEAR = 200_000, 20_000  # characters; what is cut off shows as an error near the end
 _MUCH = 200
 _LEAST = 40  # tokens that must be saved before it is worth a word
 _LEAST_JSON, _LEAST_SHARE = 60, 0.15
@@ -84,7 +84,7 @@ def _json_blocks(text: str) -> Iterator[tuple[int, str, object]]:
             try:
                 value, size = decoder.raw_decode(piece)
             except json.JSONDecodeError as error:
-                if error.pos < len(piece) - 1 or len(piece) < _AT_ONCE:
+                if error.pos < len(piece) - _NEAR or len(piece) < _AT_ONCE:
                     continue
                 value, size = decoder.raw_decode(text[start:])
         except (ValueError, RecursionError):
