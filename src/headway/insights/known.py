@@ -32,7 +32,7 @@ def amounts(db: sqlite3.Connection, config: Config | None, path: Path, now_ns: i
 
 
 def _minute(known: KnownLimits) -> dict[str, float]:
-    return {limit.unit.value: limit.rate * 60.0 for limit in known.limits}
+    return {limit.unit.value: limit.amount * 60.0 / limit.period_s for limit in known.limits}
 
 
 def _learnt(db: sqlite3.Connection) -> Iterator[tuple[str, str, float]]:
