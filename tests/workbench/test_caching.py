@@ -47,34 +47,6 @@ def test_a_place_before_fixed_text_is_found_and_behind_it_is_not() -> None:
     assert "HW202" in in_text("The question: {question}", f"The customer is {{name}}.\n{FIXED}")
 
 
-TOOLS = [{"name": name, "input_schema": {"type": "object"}} for name in ("a", "b", "c")]
-
-
-def test_tools_in_another_order_are_found() -> None:
-    assert "HW203" in rules_of(in_job(request(tools=TOOLS), request(tools=TOOLS[::-1])))
-    assert "HW203" not in rules_of(
-        in_job(request(tools=TOOLS), request(tools=TOOLS), request(tools=TOOLS[:2]))
-    )
-
-
-def test_fixed_text_behind_what_changes_is_found_in_a_job() -> None:
-    behind = [request(f"Ticket {number}: it broke.\n{FIXED}") for number in range(6)]
-    (one,) = [each for each in in_job(*behind) if each.rule == "HW204"]
-    assert str(one.place) == "job.jsonl:1 params.messages[0].content 1:1"
-    assert one.saves > 2_500
-    before = [
-        request([block(FIXED, marked=True), block(f"Ticket {number}: it broke.")]) for number in range(6)
-    ]
-    assert rules_of(in_job(*before)) & {"HW204", "HW205", "HW208"} == set()
-
-
-def test_a_shared_beginning_without_a_breakpoint_is_found() -> None:
-    requests = [request(f"{FIXED}\nTicket {number}") for number in range(6)]
-    (one,) = [each for each in in_job(*requests) if each.rule == "HW205"]
-    assert "6 requests begin with the same" in one.reason
-    assert "HW205" not in rules_of(in_job(*[request(f"Ticket {number}") for number in range(6)]))
-
-
 def test_a_breakpoint_behind_too_little_is_found() -> None:
     short = request([block("Be brief.", marked=True), block("Hi")])
     assert "HW206" in rules_of(in_request(short))
@@ -87,18 +59,6 @@ def test_a_breakpoint_behind_too_little_is_found() -> None:
 def test_a_fifth_breakpoint_is_found() -> None:
     assert "HW207" in rules_of(in_request(request([block(FIXED, marked=True) for _ in range(5)])))
     assert "HW207" not in rules_of(in_request(request([block(FIXED, marked=True) for _ in range(4)])))
-
-
-def test_entries_that_nobody_reads_are_found_and_a_growing_conversation_is_not() -> None:
-    alone = [request([block(f"{number} {FIXED}", marked=True), block("Hi")]) for number in range(4)]
-    assert "HW208" in rules_of(in_job(*alone))
-    turns: list[dict[str, Any]] = []
-    conversation = []
-    for number in range(4):
-        turns = [*turns, {"role": "user", "content": [block(f"{number} {FIXED}", marked=True)]}]
-        conversation.append(request() | {"messages": turns})
-        turns = [*turns, {"role": "assistant", "content": "Yes."}]
-    assert "HW208" not in rules_of(in_job(*conversation))
 
 
 def test_short_prompts_are_never_told_about_caching() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from headway.workbench.finding import Finding
 
-from .prompted import found, in_job, in_request, in_text, measure, request, rules_of
+from .prompted import found, in_text, measure
 
 PARAGRAPH = (
     "Returns are accepted within thirty days when the parcel is unopened and the receipt is there. " * 3
@@ -70,30 +70,6 @@ def test_blanks_that_do_nothing_are_found_and_indentation_is_not() -> None:
     )
     assert "HW305" not in in_text("\n".join(f"        indented {number}" for number in range(60)))
     assert "HW305" not in in_text("A line.  \nAnother line.\n")
-
-
-TOOL = {
-    "name": "look",
-    "description": "Looks up the order of a customer. " * 5,
-    "input_schema": {"type": "object"},
-}
-
-
-def test_tools_that_are_forbidden_are_found() -> None:
-    assert "HW306" in rules_of(in_request(request(tools=[TOOL], tool_choice={"type": "none"})))
-    assert "HW306" not in rules_of(in_request(request(tools=[TOOL], tool_choice={"type": "auto"})))
-
-
-def test_tools_that_a_long_job_never_calls_are_found() -> None:
-    idle = TOOL | {"name": "idle"}
-    use = {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "look", "input": {}}]}
-    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "ok"}]}
-    asked = request(tools=[TOOL, idle])
-    turn = asked | {"messages": [*asked["messages"], use, result]}
-    (one,) = [each for each in in_job(*[turn] * 25) if each.rule == "HW306"]
-    assert "idle" in one.reason
-    assert "look" not in one.reason
-    assert "HW306" not in rules_of(in_job(*[turn] * 5))
 
 
 def test_long_json_is_one_block() -> None:

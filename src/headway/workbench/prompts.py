@@ -88,6 +88,19 @@ class Prompt:
         messages = request["messages"]
         return not (isinstance(messages, list) and any(_is_foreign(message) for message in messages))
 
+    @cached_property
+    def breakpoints(self) -> int:
+        """Blocks with cache_control, automatic caching among them."""
+        tools = self.request.get("tools")
+        marked = [
+            tool
+            for tool in (tools if isinstance(tools, list) else [])
+            if isinstance(tool, dict) and tool.get("cache_control")
+        ]
+        return (
+            bool(self.request.get("cache_control")) + sum(piece.closes for piece in self.pieces) + len(marked)
+        )
+
     @property
     def model(self) -> str:
         """The model asked for ("": not known)."""

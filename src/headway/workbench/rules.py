@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from headway.errors import InputError
-from headway.workbench import asking, caching, contradictions, missing, waste, wording
+from headway.workbench import asking, caching, contradictions, missing, sharing, tools, waste, wording
 from headway.workbench.finding import Finding, Severity
 from headway.workbench.measuring import Measure
 from headway.workbench.prompts import Prompt, Source
@@ -107,16 +107,16 @@ def lint(
     if source.kind == "job":
         found += _of_the_job(source.prompts, measure)
     else:
-        found += waste.unused_tools(source.prompts, measure.tokens)
+        found += tools.unused(source.prompts, measure.tokens)
     found = [each for each in dict.fromkeys(found) if each.rule in chosen - ignored(source)]
     return sorted(found, key=lambda each: (each.place.line, each.place.row, each.place.path, each.rule))
 
 
 def _of_the_job(prompts: Sequence[Prompt], measure: Measure) -> Iterator[Finding]:
-    yield from caching.tools_in_changing_order(prompts)
-    yield from caching.fixed_behind_changing(prompts, measure)
-    yield from caching.never_read(prompts, measure)
-    yield from waste.unused_tools(prompts, measure.tokens)
+    yield from tools.in_changing_order(prompts)
+    yield from sharing.fixed_behind_changing(prompts, measure)
+    yield from sharing.never_read(prompts, measure)
+    yield from tools.unused(prompts, measure.tokens)
 
 
 def ignored(source: Source) -> frozenset[str]:

@@ -1,11 +1,11 @@
-"""Rules about tokens that do nothing, HW301 to HW306. What they save is estimated with the same fit that paces calls."""
+"""Rules about tokens of one prompt that do nothing, HW301 to HW305. Savings are by the same fit that paces calls."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from headway.workbench.finding import Finding, Severity
 from headway.workbench.prompts import Piece, Prompt
@@ -30,7 +30,6 @@ _LEAST = 40  # tokens that must be saved before it is worth a word
 _LEAST_JSON, _LEAST_SHARE = 60, 0.15
 _LEAST_HTML, _HTML_SHARE = 150, 0.25
 _PARAGRAPH = 160  # characters from which on a paragraph is one
-_LONG_LIST = 20  # calls of tools, after which a tool that was never called may be thought unused
 
 
 def repeated(prompt: Prompt, tokens: Tokens) -> Iterator[Finding]:
@@ -139,62 +138,6 @@ def blanks(prompt: Prompt, tokens: Tokens) -> Iterator[Finding]:
             better = "Strip the ends of lines, and keep one empty line between paragraphs."
             reason = "Blanks at the ends of lines, or runs of empty lines, do nothing."
             yield Finding("HW305", Severity.INFO, piece.at(first.start()), reason, better, saves)
-
-
-def unused_tools(prompts: Sequence[Prompt], tokens: Tokens) -> Iterator[Finding]:
-    """HW306: tools that the request forbids, or that no request of a job ever called."""
-    for prompt in prompts:
-        choice, tools = prompt.request.get("tool_choice"), prompt.request.get("tools")
-        if isinstance(choice, dict) and choice.get("type") == "none" and tools and not _calls(prompt):
-            saves = tokens(json.dumps(tools))
-            better = "Leave `tools` out as well: they are read, and paid, all the same."
-            yield Finding(
-                "HW306",
-                Severity.WARNING,
-                prompt.own,
-                "tool_choice is none, and tools are sent.",
-                better,
-                saves,
-            )
-    called = Counter(name for prompt in prompts for name in _calls(prompt))
-    if called.total() < _LONG_LIST:
-        return
-    sizes: dict[str, int] = {}
-    offered: Counter[str] = Counter()
-    first: dict[str, Prompt] = {}
-    for prompt in prompts:
-        for name, tool in _tools(prompt):
-            offered[name] += 1
-            if name not in first:
-                first[name], sizes[name] = prompt, tokens(json.dumps(tool))
-    idle = [name for name in offered if not called[name] and offered[name] >= _LONG_LIST]
-    if idle and (saves := sum(sizes[name] for name in idle)) >= _LEAST:
-        names = ", ".join(idle[:5]) + (f" and {len(idle) - 5} more" if len(idle) > 5 else "")
-        reason = f"No call of these tools in {called.total():,} calls of tools: {names}."
-        better = "Offer them only where they may be needed."
-        yield Finding("HW306", Severity.INFO, first[idle[0]].own, reason, better, saves)
-
-
-def _tools(prompt: Prompt) -> Iterator[tuple[str, object]]:
-    tools = prompt.request.get("tools")
-    for tool in tools if isinstance(tools, list) else []:
-        if (
-            isinstance(tool, dict)
-            and isinstance(tool.get("name"), str)
-            and not str(tool.get("type", "custom")).count("_20")
-        ):
-            yield tool["name"], tool
-
-
-def _calls(prompt: Prompt) -> list[str]:
-    messages = prompt.request.get("messages")
-    return [
-        str(block.get("name"))
-        for message in (messages if isinstance(messages, list) else [])
-        if isinstance(message, dict) and isinstance(message.get("content"), list)
-        for block in message["content"]
-        if isinstance(block, dict) and block.get("type") == "tool_use"
-    ]
 
 
 def _read(prompt: Prompt) -> list[Piece]:
