@@ -21,15 +21,16 @@ from headway.config import load
 from headway.insights.study import Study, study
 from headway.insights.walk import Window
 
+_ONLY, _SKIP = "Only this rule; may be repeated.", "Not this rule; may be repeated."
 _LINE = 100  # columns of text that are still easy to read
 
 
 def insights(
     since: Since = "7d",
-    tenant: Annotated[str | None, typer.Option(help="Only calls of this tenant.")] = None,
-    job: Annotated[str | None, typer.Option(help="Only calls of this job.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Only this rule; may be repeated.")] = None,
-    skip: Annotated[list[str] | None, typer.Option(help="Not this rule; may be repeated.")] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="NAME", help="Only calls of this tenant.")] = None,
+    job: Annotated[str | None, typer.Option(metavar="NAME", help="Only calls of this job.")] = None,
+    only: Annotated[list[str] | None, typer.Option(metavar="RULE", help=_ONLY)] = None,
+    skip: Annotated[list[str] | None, typer.Option(metavar="RULE", help=_SKIP)] = None,
     top: Annotated[int, typer.Option(min=1, help="Show at most so many findings.")] = 10,
     explain: Annotated[
         str | None, typer.Option(metavar="RULE", help="Say what a rule looks for, and how; all: every rule.")
