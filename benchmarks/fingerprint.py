@@ -4,7 +4,8 @@
 all different. Conversations are sent turn by turn, as clients send them, whole each time; `new` ones are sent for the first
 time. `before` is what a turn costs where no conversation is known again, which is how it was without `providers.past`.
 `door` rows are whole calls of 2 KB through a door, the ledger's part included: the official SDK with an API that answers
-from memory, and the gateway's application without sockets. Medians of rounds; noise of a door is some microseconds.
+from memory, and the gateway's application without sockets. Medians of rounds. A door has four times as many rounds, of a few
+calls each, and two of each kind, which tell how far the noise goes: `added_us` is between the lower quartiles.
 
     python benchmarks/fingerprint.py [--rounds 9] [--no-doors]
 """
@@ -46,7 +47,7 @@ from headway.providers.anthropic import Anthropic
 from headway.providers.parsed import parse_object
 
 KEY = bytes(range(32))
-SHORT, TURNS, CALLS = 400, 12, 1_000
+SHORT, TURNS, CALLS = 400, 12, 300
 MARK = {"cache_control": {"type": "ephemeral"}}
 SAID = 1_500  # characters of what a tool found
 
@@ -159,16 +160,17 @@ def sized(rounds: int) -> list[dict[str, Any]]:
 def doors(rounds: int) -> list[dict[str, Any]]:
     """Calls of 2 KB through the SDK's door and the gateway's application."""
     loop, secret, body = asyncio.new_event_loop(), secret_of("bench"), body_of(2_000).encode()
-    ways: dict[tuple[str, bool], Callable[[], None]] = {}
+    ways: dict[tuple[str, bool, int], Callable[[], None]] = {}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        for shown in (True, False):
-            place = Path(folder) / str(shown)
+        for shown, twin in ((True, 0), (False, 0), (True, 1), (False, 1)):
+            place = Path(folder) / f"{shown}{twin}"
             place.mkdir()
-            ways["sdk", shown] = _sdk(stack, place, shown)
-            ways["gateway", shown] = _gateway(stack, place, shown, loop, secret, body)
-        found: dict[tuple[str, bool], list[float]] = {way: [] for way in ways}
-        for number in range(rounds + 1):
-            for way, run in list(ways.items())[:: 1 if number % 2 else -1]:
+            ways["sdk", shown, twin] = _sdk(stack, place, shown)
+            ways["gateway", shown, twin] = _gateway(stack, place, shown, loop, secret, body)
+        found: dict[tuple[str, bool, int], list[float]] = {way: [] for way in ways}
+        order = list(ways.items())
+        for number in range(4 * rounds + 1):
+            for way, run in order[number % len(order) :] + order[: number % len(order)]:
                 gc.collect()
                 began = time.process_time()
                 run()
@@ -177,15 +179,17 @@ def doors(rounds: int) -> list[dict[str, Any]]:
     loop.close()
     rows = []
     for name in ("sdk", "gateway"):
-        shown_us, bare_us = found[name, True], found[name, False]
-        more = [one - other for one, other in zip(shown_us, bare_us, strict=True)]
+        low = {way[1:]: statistics.quantiles(costs, n=4)[0] for way, costs in found.items() if way[0] == name}
+        with_us, without_us = (statistics.mean((low[shown, 0], low[shown, 1])) for shown in (True, False))
         rows.append(
             {
                 "row": f"door, {name}, 2 KB",
-                "with_us": round(statistics.median(shown_us), 1),
-                "without_us": round(statistics.median(bare_us), 1),
-                "added_us": round(statistics.median(more), 1),
-                "rounds": [round(each, 1) for each in more],
+                "with_us": round(with_us, 1),
+                "without_us": round(without_us, 1),
+                "added_us": round(with_us - without_us, 1),
+                "twins_apart_us": round(
+                    max(abs(low[shown, 0] - low[shown, 1]) for shown in (True, False)), 1
+                ),
             }
         )
     return rows

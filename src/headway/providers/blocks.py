@@ -46,20 +46,14 @@ class Blocks:
             self.block((part, index, 0), head, content)
 
     def text(self, at: At, head: bytes, text: str) -> None:
-        """Length and text: half as dear as JSON."""
+        """A block of text."""
+        piece, size = _text(head, text)
         self.places.append(at)
-        if len(text) < _LONG:
-            data = text.encode("utf-8", "surrogatepass")
-            size = len(data)
-            self.pieces.append(b"%b%d:%b" % (head, size, data))
-        else:
-            name = len(text), hash(text)
-            size, hashed = _KNOWN.get(name) or _remembered(name, text)
-            self.pieces.append(b"%b%d#%b" % (head, size, hashed))
-        self.sizes.append(size + _FRAME)
+        self.pieces.append(piece)
+        self.sizes.append(size)
 
     def block(self, at: At, head: bytes, block: object) -> None:
-        """A block of text, or any other."""
+        """Any block."""
         if isinstance(block, dict):
             marked = "cache_control" in block
             if len(block) == 2 + marked and block.get("type") == "text":
@@ -96,6 +90,29 @@ def blocks_of(request: Mapping[str, Any], first: int = 0, end: int | None = None
             else:
                 blocks.read(message, b"\0M", "messages", index)
     return blocks
+
+
+def question_of(request: Mapping[str, Any]) -> tuple[bytes, int] | None:
+    """What stands for a request that is one question and nothing else, and its size; None: it is more than that."""
+    messages = request.get("messages")
+    if not isinstance(messages, list) or len(messages) != 1 or request.get("system") or request.get("tools"):
+        return None
+    message = messages[0]
+    if not isinstance(message, dict) or message.get("role") != "user":
+        return None
+    content = message.get("content")
+    return _text(_ROLES["user"], content) if isinstance(content, str) else None
+
+
+def _text(head: bytes, text: str) -> tuple[bytes, int]:
+    """Length and text, which are half as dear as JSON; of a long one length and hash."""
+    if len(text) < _LONG:
+        data = text.encode("utf-8", "surrogatepass")
+        size = len(data)
+        return b"%b%d:%b" % (head, size, data), size + _FRAME
+    name = len(text), hash(text)
+    size, hashed = _KNOWN.get(name) or _remembered(name, text)
+    return b"%b%d#%b" % (head, size, hashed), size + _FRAME
 
 
 def _remembered(name: tuple[int, int], text: str) -> tuple[int, bytes]:

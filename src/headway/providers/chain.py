@@ -6,13 +6,13 @@ One pass gives both the places where cache entries may end (`prefix`) and the fi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway.core.fingerprint import FIRST, LAST, packed
-from headway.providers.blocks import At, Blocks, json_bytes
+from headway.providers.blocks import At, Blocks, blocks_of, json_bytes, question_of
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -28,8 +28,14 @@ class Cut(NamedTuple):
     size: int
 
 
-def fingerprint_of(key: bytes, model: object, blocks: Blocks) -> bytes:
+def fingerprint_of(key: bytes, request: Mapping[str, Any]) -> bytes:
     """The fingerprint of a request without breakpoints, of which nothing is known: what nearly all short ones are."""
+    model, question = request.get("model"), question_of(request)
+    if question is not None:
+        hashed = _start(key, model)
+        hashed.update(question[0])
+        return packed(hashed.digest(), question[1], 0, "messages", False)
+    blocks = blocks_of(request)
     if len(blocks.places) > FIRST + LAST:
         chain = Chain(key, model)
         chain.take(blocks)

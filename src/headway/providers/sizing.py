@@ -17,7 +17,7 @@ from operator import mul
 from typing import Any
 
 from headway.core.call import Estimate
-from headway.providers.blocks import At, blocks_of
+from headway.providers.blocks import At
 from headway.providers.catalog import ModelFacts
 from headway.providers.chain import Chain, Cut, fingerprint_of
 from headway.providers.characters import Characters, count
@@ -119,7 +119,7 @@ def size(
             total,
             most,
             error=error,
-            fingerprint=fingerprint_of(salt, request.get("model"), blocks_of(request)),
+            fingerprint=fingerprint_of(salt, request),
         )
     closed = [number for number, section in enumerate(prompt.sections) if section.closed]
     least = facts.min_cacheable_tokens if facts else _UNKNOWN_MIN_CACHEABLE
