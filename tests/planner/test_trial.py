@@ -12,7 +12,7 @@ from headway.core.call import Identity, Unit
 from headway.jobs.index import Checked
 from headway.ledger.price import Prices
 from headway.planner.plan import Doubt, plan
-from headway.planner.replies import ASSUMED_DOUBT
+from headway.planner.replies import ASSUMED_DOUBT, stated
 from headway.planner.scene import ASSUMED_BURST_S, play, span_for
 from headway.planner.trial import Span
 from planner.jobs import line, mixed, params, read, scene
@@ -57,7 +57,7 @@ def test_the_time_is_the_fluid_bound_and_what_start_and_end_take(tmp_path: Path)
     need = course.needs["anthropic/sonnet-4", Unit.OUTPUT_TOKENS]
     bound = (need - 400_000 / 60 * ASSUMED_BURST_S) / (400_000 / 60)
     assert bound < course.admitted_s < 1.03 * bound
-    assert max(course.waited, key=lambda name: course.waited[name]) == "output_tokens"
+    assert max(course.waited, key=lambda name: course.waited[name]) == ("anthropic/sonnet-4", "output_tokens")
     assert sum(course.waited.values()) <= 1.0
     assert course.refused == 0
 
@@ -122,3 +122,19 @@ def test_a_model_without_a_price_has_no_cost_and_is_named(tmp_path: Path) -> Non
     found = plan(replace(made, sizes=made.sizes.checked_by(nobody)), Doubt(0.1, 0.1, 0.1), Prices())
     assert found.nanousd is None
     assert found.unpriced == ("nobody-1",)
+
+
+def test_of_several_pools_none_holds_calls_back_for_more_than_the_whole_time(tmp_path: Path) -> None:
+    models = ("claude-opus-4-8", "claude-haiku-4-5", "claude-sonnet-4-5")
+    lines = [line(f"n{number}", params("word " * 60, model=models[number % 3])) for number in range(600)]
+    course = play(scene(tmp_path / "job.jsonl", lines, Config(tier="tier-1")), WHOLE, Prices())[0]
+    pools = {pool for pool, _ in course.waited}
+    assert len(pools) == 3
+    for pool in pools:
+        assert 0.3 < sum(share for (name, _), share in course.waited.items() if name == pool) <= 1.001
+
+
+def test_a_single_call_is_the_middle_one(tmp_path: Path) -> None:
+    course = play(scene(tmp_path / "job.jsonl", mixed(1), Config(tier="tier-1")), WHOLE, Prices())[0]
+    need = course.needs["anthropic/sonnet-4", Unit.OUTPUT_TOKENS]
+    assert need == pytest.approx(stated("200").length(2048, 0.5, 1.0), abs=1)

@@ -51,11 +51,11 @@ def page(shown: Shown) -> str:
 
 
 def _waits(shown: Shown) -> Figure:
+    several = len(shown.staged.known) > 1
     waited = sorted(shown.plan.course.waited.items(), key=lambda each: -each[1])
-    return Figure(
-        "What holds calls back, by share of the time",
-        Bars(tuple(name for name, _ in waited), tuple(share for _, share in waited), "share"),
-    )
+    names = tuple(f"{name} ({pool})" if several else name for (pool, name), _ in waited)
+    shares = tuple(share for _, share in waited)
+    return Figure("What holds calls back, by share of the time", Bars(names, shares, "share"))
 
 
 def _changes(shown: Shown) -> Table:

@@ -86,10 +86,9 @@ def headline(shown: Shown) -> Text:
         text.append(f" ({low} to {high})")
     waited = plan.course.waited
     if waited and came is None:
-        name = max(waited, key=lambda each: waited[each])
-        text.append(
-            f"; {_named(name)} {'bind' if name.endswith('s') else 'binds'} {waited[name]:.0%} of the time"
-        )
+        most = max(waited, key=lambda each: waited[each])
+        name = _named(most[1]) + (f" of {visible(most[0])}" if len(shown.staged.known) > 1 else "")
+        text.append(f"; {name} {'bind' if most[1].endswith('s') else 'binds'} {waited[most]:.0%} of the time")
     return text
 
 
@@ -167,15 +166,17 @@ def limit_rows(shown: Shown) -> list[tuple[str, str, str, str]]:
     """The cells of the table of limits."""
     course, rows = shown.plan.course, []
     several = len(shown.staged.known) > 1
-    came = shown.arrivals
-    left = dict(course.waited) if came is None else dict(came.used)
+    came, lines = shown.arrivals, max(shown.plan.lines, 1)
+    left = dict(course.waited) if came is None else {}
     for pool, known in shown.staged.known.items():
         for limit in known.limits:
             need = course.needs.get((pool, limit.unit), 0.0)
             name = f"{limit}" + (f", {visible(pool)}" if several else "")
-            share = left.pop(limit.unit.value, 0.0)
+            share = left.pop((pool, limit.unit.value), 0.0)
+            if came is not None:
+                share = need / lines * came.rate / limit.rate
             rows.append((name, f"{need:,.0f}", time_of(need / limit.rate), f"{share:.0%}"))
-    rows += [(visible(name), "", "", f"{share:.0%}") for name, share in left.items() if share >= _ALIKE]
+    rows += [(visible(name), "", "", f"{share:.0%}") for (_, name), share in left.items() if share >= _ALIKE]
     return rows
 
 
@@ -274,7 +275,10 @@ def as_values(shown: Shown) -> dict[str, Any]:
         "done_at": (shown.now + timedelta(seconds=plan.seconds.p50)).isoformat(timespec="seconds"),
         "cost_nanousd": None if cost is None else dict(zip(("p10", "p50", "p90"), cost, strict=True)),
         "unpriced_models": list(plan.unpriced),
-        "waits": {name: round(share, 4) for name, share in course.waited.items()},
+        "waits": [
+            {"pool": pool, "for": name, "share": round(share, 4)}
+            for (pool, name), share in course.waited.items()
+        ],
         "in_flight": {"p50": course.in_flight[0], "most": course.in_flight[1]},
         "rate_limited": round(course.refused, 1),
         "memory_bytes": plan.memory,

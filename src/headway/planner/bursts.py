@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,14 +21,8 @@ from headway.ledger.file import read_file
 
 LATEST = 20_000  # attempts that are looked at
 PAUSE_NS = 60 * 10**9  # without calls, after which a stretch of traffic is over
-HELD_BACK, HELD_SHARE = (
-    20,
-    0.25,
-)  # calls that waited for a limit, in number and of all: then its bucket was empty, if
-USED_UP = (
-    0.9  # of its refill was used by the later half of them; else the engine was only careful, as at the start
-)
-STILL_DRAWN = 1.2  # times its refill: then the bucket was not yet empty
+HELD_BACK, HELD_SHARE = 20, 0.25  # calls that waited for a limit, in number and of all
+SLACK = 0.2  # how far what the later half of them took may be from the refill of that time, chance apart
 _ATTEMPTS = """
     SELECT at_ns, input_tokens + cache_write_5m_tokens + cache_write_1h_tokens{reads}, output_tokens, waited_for
     FROM attempts WHERE pool = ? AND at_ns >= ? AND status = 200 ORDER BY at_ns DESC LIMIT ?"""
@@ -80,14 +75,16 @@ def bursts_of(
 
 
 def _is_drawn_down(rows: Sequence[_Row], limit: Limit) -> bool:
-    """Whether the limit held calls back at its own pace, so that nothing can have been left in the bucket."""
+    """Whether the limit held calls back at its own pace, so that nothing can have been left in the bucket. Slower: the
+    engine was only careful, as it is at the start. Faster: the bucket was still drawn."""
     held = [place for place, row in enumerate(rows) if row.waited_for == limit.unit.value]
     if len(held) < max(HELD_BACK, HELD_SHARE * len(rows)):
         return False
     later = rows[held[len(held) // 2] : held[-1]]
     refilled = (rows[held[-1]].at_ns - later[0].at_ns) / 1e9 * limit.rate if later else 0.0
     used = sum(_taken(row, limit.unit) for row in later)
-    return 0.0 < USED_UP * refilled <= used <= STILL_DRAWN * refilled
+    slack = SLACK + 1.0 / sqrt(max(len(later), 1))
+    return refilled > 0.0 and abs(used / refilled - 1.0) <= slack
 
 
 def _stretches(rows: Sequence[_Row]) -> list[list[_Row]]:

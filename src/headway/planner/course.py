@@ -23,14 +23,14 @@ Needs = dict[tuple[str, Unit], float]
 class Course:
     """A job from its start to its end. Seconds; `admitted_s` is when the last call is let in.
 
-    `waited` says for what share of the time each limit held calls back, `in_flight` how many were under way (median, most).
-    `curve` is (seconds, lines done). `refused` are expected 429s. `pace` is how much longer than the limits alone the middle
-    of the job takes; `needs` is what all of it takes of each unit of each pool.
+    `waited` says for what share of the time each limit of each pool held calls back, `in_flight` how many were under way
+    (median, most). `curve` is (seconds, lines done). `refused` are expected 429s. `pace` is how much longer than the limits
+    alone the middle of the job takes; `needs` is what all of it takes of each unit of each pool.
     """
 
     admitted_s: float
     tail: Tail
-    waited: Mapping[str, float]
+    waited: Mapping[tuple[str, str], float]
     in_flight: tuple[int, int]
     refused: float
     curve: tuple[tuple[float, float], ...]
@@ -80,7 +80,7 @@ def _settled(pace: float, trial: Trial) -> float:
     """The pace of the middle. Where a limit always holds somebody back it is 1, but for what a short look cannot tell:
     replies under way, and what a full bucket gives at the start."""
     admitted = trial.servings[-1].at if trial.servings else 0.0
-    is_bound = sum(trial.waited_s.values()) > ALWAYS * admitted
+    is_bound = max(_by_pool(trial).values(), default=0.0) > ALWAYS * admitted
     if is_bound and pace < 1.0 + ABOUT:
         return 1.0
     return pace
@@ -185,15 +185,24 @@ def in_flight_of(servings: Sequence[Serving]) -> tuple[int, int]:
     return 0, 0
 
 
-def _shares(trial: Trial, more_s: float, ends: float) -> dict[str, float]:
+def _by_pool(trial: Trial) -> dict[str, float]:
+    """How long each pool held calls back in all."""
+    found: dict[str, float] = {}
+    for (pool, _), seconds in trial.waited_s.items():
+        found[pool] = found.get(pool, 0.0) + seconds
+    return found
+
+
+def _shares(trial: Trial, more_s: float, ends: float) -> dict[tuple[str, str], float]:
     """The share of the whole time that each limit held calls back: the middle goes on as the part that was run."""
-    run_s = max(ends - more_s, 1e-9)
     admitted = max((trial.servings[-1].at if trial.servings else 0.0), 1e-9)
-    total = sum(trial.waited_s.values())
-    if not total:
-        return {}
-    waiting = total + more_s * min(total / admitted, 1.0)
-    return {name: seconds / total * waiting / (run_s + more_s) for name, seconds in trial.waited_s.items()}
+    totals = _by_pool(trial)
+    found: dict[tuple[str, str], float] = {}
+    for (pool, name), seconds in trial.waited_s.items():
+        if seconds > 0.0:
+            more = more_s * min(totals[pool] / admitted, 1.0) * seconds / totals[pool]
+            found[pool, name] = (seconds + more) / max(ends, 1e-9)
+    return found
 
 
 def _curve(

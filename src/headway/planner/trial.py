@@ -66,14 +66,14 @@ class Skipped:
 class Trial:
     """What came of it: calls as they were let in, with `first` of them before what was `skipped`.
 
-    `waited_s` is how long each limit held calls back, in virtual seconds, `refused` are 429s by limit. `lost` calls never
-    got a reply.
+    `waited_s` is how long each limit of each pool held calls back, in virtual seconds, `refused` are 429s by limit. `lost`
+    calls never got a reply.
     """
 
     servings: Sequence[Serving]
     first: int
     skipped: list[Skipped]
-    waited_s: Mapping[str, float]
+    waited_s: Mapping[tuple[str, str], float]
     refused: Mapping[Unit, int]
     lost: int = 0
 
@@ -104,10 +104,10 @@ def run(
     feed = _Feed(shape, sizes, span, guess, driver, truths, job, stream, seed)
     feed.look(0.0)
     driver.play()
-    waited: dict[str, float] = {}
+    waited: dict[tuple[str, str], float] = {}
     for pool in engine.pools.values():
         for name, seconds in pool.bound_s.items():
-            waited[name] = waited.get(name, 0.0) + seconds
+            waited[pool.name, name] = seconds
     return Trial(
         servings=world.books.servings,
         first=feed.first if feed.skipped else len(world.books.servings),
@@ -219,7 +219,7 @@ def truth_of(call: Call, guess: Guess, random: Random, draws: dict[int, float]) 
     factor = guess.ratio * max(0.2, 1.0 + random.gauss(0.0, estimate.error))
     most = estimate.max_output_tokens
     kind = most.bit_length()
-    share = draws[kind] = (draws.get(kind, random.random()) + GOLDEN) % 1.0
+    share = draws[kind] = (draws.get(kind, 0.5 - GOLDEN) + GOLDEN) % 1.0
     return Truth(
         max(1, round(estimate.input_tokens * factor)),
         guess.replies.length(most, min(max(share, 1e-4), 1.0 - 1e-4), guess.output_factor),
