@@ -189,5 +189,6 @@ def _other_model(
 ) -> WhatIf:
     varied, limits, source = moved(scene, facts, material.provider, material.check, catalog)
     course, bill = play(varied, span_for(varied, quick=True), prices)
-    allows = ", ".join(str(limit) for limit in limits) or "no limits published"
-    return WhatIf(facts.id, f'"model": "{facts.id}"', course.ends_s, bill.total, f"{source}: {allows}")
+    allows = ", ".join(str(limit) for limit in limits)
+    note = f"{source}: {allows}" if limits else "no limits are published for it"
+    return WhatIf(facts.id, f'"model": "{facts.id}"', course.ends_s, bill.total, note)
