@@ -68,7 +68,7 @@ EXPLANATIONS: dict[str, Explanation] = {
         " would have turned into reads. All writes are counted at the other price, so a change that would not"
         " pay is not shown.",
         sample=f"{t.LEAST_CALLS} rewrites after 5 to 60 minutes; or {t.LEAST_CALLS} writes for an hour, which are read; and"
-        f" {t.LIFE_SHARE:.0%} of what the slice costs.",
+        f" {t.LIFE_SHARE:.0%} of what the slice costs, and two standard errors.",
         change='Add "ttl": "1h" to cache_control, or leave it out.',
         not_when="Without fingerprints and sessions it rests on equal lengths and says likely.",
     ),

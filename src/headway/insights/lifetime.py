@@ -103,10 +103,15 @@ class CacheLifetime:
         found = []
         for entries in self._entries.values():
             least = max(LIFE_SHARE * entries.group.nanousd, 1)
-            if entries.rewrites >= LEAST_CALLS and entries.longer.nanousd >= least:
+            longer, shorter = entries.longer, entries.shorter
+            if entries.rewrites >= LEAST_CALLS and longer.nanousd >= max(least, 2 * longer.spread):
                 found.append(_longer(entries))
             is_read = entries.read * 2 >= entries.written_1h
-            if entries.writes_1h >= LEAST_CALLS and is_read and entries.shorter.nanousd >= least:
+            if (
+                entries.writes_1h >= LEAST_CALLS
+                and is_read
+                and shorter.nanousd >= max(least, 2 * shorter.spread)
+            ):
                 found.append(_shorter(entries))
         return found
 

@@ -17,7 +17,7 @@ MONEY_ENOUGH_NANOUSD = 5 * 10**9  # or five dollars, whatever the rest costs
 MONEY_LEAST_NANOUSD = 10_000_000  # one cent in the window: below it figures are noise
 
 AN_HOUR_GAINS = 1.1  # times what five minutes save, before the longer life is worth its words
-LIFE_SHARE = 0.03  # of a slice's cost: now and then a longer pause is no reason to pay for an hour
+LIFE_SHARE = 0.05  # of a slice's cost: now and then a longer pause is no reason to pay for an hour
 SMALL_CHANGE = 64  # bytes that a block grows or shrinks by while all but a time or a name stays
 BREAK_SHARE = 0.3  # of the steps of a stream: a prompt that changes more rarely may change for a reason
 SAME_LENGTH = 0.02  # texts of the same length, where there are no names to compare
