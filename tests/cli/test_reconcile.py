@@ -82,4 +82,25 @@ def test_nothing_of_the_file_drives_the_terminal(ledger: Path, tmp_path: Path) -
     file = export(tmp_path, csv_line("2026-11-20", "evil\x1b[2J[red]", 1, 1))
     result = CliRunner().invoke(app, [file, "--ledger", str(ledger)])
     assert "\x1b[2J" not in result.output
-    assert "[red]" in result.output
+    assert result.output.count("[red]") == 2  # in the table, and where the cause is said
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "140"])
+def test_no_figure_is_ever_cut(fill: Fill, tmp_path: Path, columns: str) -> None:
+    usage = Usage(
+        input_tokens=9_999_999_999, cache_read_tokens=2_993_081_426, output_tokens=117_799_892, model=OPUS
+    )
+    ledger = fill([(DAY, OPUS, usage, False)])
+    file = export(tmp_path, csv_line("2026-11-20", OPUS, 1, 1))
+    result = CliRunner().invoke(app, [file, "--ledger", str(ledger)], env={"COLUMNS": columns})
+    assert "…" not in result.output
+    assert max(map(len, result.output.splitlines())) <= int(columns)
+
+
+def test_a_rest_below_the_tolerance_is_not_called_all(ledger: Path, tmp_path: Path, fill: Fill) -> None:
+    ledger.unlink()
+    ledger = fill([(DAY, OPUS, Usage(input_tokens=1_000_000, model=OPUS), False)])
+    file = export(tmp_path, csv_line("2026-11-20", OPUS, 1_000_100, 0))
+    result = CliRunner().invoke(app, [file, "--ledger", str(ledger)])
+    assert result.exit_code == 0
+    assert "all but less than 0.1%" in result.output

@@ -131,9 +131,8 @@ def test_what_nothing_shows_is_unexplained(fill: Fill) -> None:
 
 
 def cost(*amounts: tuple[str, int]) -> Export:
-    return Export(
-        "cost", DAY_NS, tuple(Billed(DAY, DAY + DAY_NS, model, (0,) * 6, amount) for model, amount in amounts)
-    )
+    lines = tuple(Billed(DAY, DAY + DAY_NS, model, (0,) * 6, amount) for model, amount in amounts)
+    return Export("cost", DAY_NS, lines, rounding_nanousd=5_000_000)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +141,7 @@ def cost(*amounts: tuple[str, int]) -> Export:
         (10_000_000_000, 6_000_000_000, set()),
         (10_003_000_000, 5_999_000_000, {"rounding"}),
         (9_000_000_000, 5_400_000_000, {"price"}),
+        (30_000_000_000, 18_000_000_000, {"unexplained"}),  # nobody is charged three times the price
         (11_000_000_000, 6_000_000_000, {"unexplained"}),
     ],
 )
@@ -182,3 +182,26 @@ def test_the_causes_always_add_up_to_the_difference(
     causes(found)
     theirs = sum(total.theirs for total in found.totals)
     assert theirs == sum(fresh + output for fresh, output in amounts)
+
+
+def test_an_attempt_without_a_price_does_not_explain_any_sum(fill: Fill) -> None:
+    path = fill([took(DAY, 100, 0, model="who-knows"), took(DAY, 100_000, 0)])
+    found = compare(
+        cost(("who-knows", 9_000_000_000_000), (OPUS, 500_000_000)), Books(path, DAY, DAY + DAY_NS, DAY_NS)
+    )
+    (open_one,) = (total for total in found.totals if total.unexplained)
+    assert (open_one.model, open_one.unexplained) == ("who-knows", 9_000_000_000_000)
+
+
+def test_later_calls_that_are_all_estimates_do_not_show_that_an_export_ended_early(fill: Fill) -> None:
+    path = fill([took(DAY, 100, 10), took(DAY + 23 * HOUR_NS, 30, 40, estimated=True)])
+    assert causes(compared(path, csv_of(csv_line(FIRST, OPUS, 100, 10)))) == {"estimated": -70}
+
+
+def test_amounts_are_as_sure_as_the_digits_they_are_given_with(fill: Fill) -> None:
+    path = fill([took(DAY, 100_000, 0) for _ in range(20)])  # $10
+    header = "usage_date_utc,model,cost_usd,token_type"
+    for said, expected in (("10.00", {}), ("10.004", {"unexplained": 4_000_000}), ("10.0", {})):
+        assert causes(compared(path, f"{header}\n{FIRST},{OPUS},{said},input\n".encode())) == expected
+    rounded = causes(compared(path, f"{header}\n{FIRST},{OPUS},9.99,a\n{FIRST},{OPUS},0.02,b\n".encode()))
+    assert rounded == {"rounding": 10_000_000}

@@ -83,7 +83,10 @@ def test_amounts_of_the_cost_report_are_cents() -> None:
 
 
 def test_pages_one_after_the_other_are_one_export() -> None:
-    pages = "\n".join(json.dumps(page(USAGE, more=more)) for more in (True, False))
+    pages = "\n".join(json.dumps(page(USAGE, more=more)) for more in (True, False)).replace(
+        "2026-11-20T", "2026-11-19T", 1
+    )
+    pages = pages.replace("2026-11-21T", "2026-11-20T", 1)
     export = read_export(pages.encode(), "pages.jsonl")
     assert (len(export.lines), export.complete) == (2, True)
     assert not read_export(json.dumps(page(USAGE, more=True)).encode(), "first.json").complete
@@ -98,6 +101,13 @@ def test_pages_one_after_the_other_are_one_export() -> None:
         (b'{"data": [', "is not JSON"),
         (b'{"object": "list"}', "no usage or cost report"),
         (b'{"data": []}', "has no results"),
+        (b"[" * 100_000, "is not JSON"),
+        (b'{"data": [7]}', "no usage or cost report"),
+        (json.dumps([page(USAGE), page(USAGE)]).encode(), "twice"),
+        (
+            csv_of(csv_line("2026-11-20", "m", 1, 1), csv_line("2026-11-20", "m", 1, 1)),
+            "line 3: the same as line 2",
+        ),
         (csv_of(), "has no lines"),
         (csv_of(csv_line("yesterday", "m", 1, 1)), "line 2"),
         (

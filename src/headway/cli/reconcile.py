@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headway.cli.display import visible
+from headway.cli.figures import humane
 from headway.config import load
 from headway.errors import InputError, LedgerError
 from headway.ledger.sqlite import default_path
@@ -28,6 +30,7 @@ from headway.reconcile.export import Export, read_export
 
 _TOLERATED = 0.001  # of what the provider counted: below that, what is left is no finding
 _NUMBERS = ("ledger", "provider", "difference", "open")
+_FIRST = 14  # columns of the names of kinds
 _SHOWN = 12  # causes, the largest first
 _NAMES = {
     "cache_write_5m": "write 5m",
@@ -144,14 +147,20 @@ def picture(found: Comparison, width: int) -> Group:
 
 
 def _headline(found: Comparison) -> Text:
-    days = f"{_day(found.from_ns)} to {_day(found.to_ns - 1)} (UTC)"
+    first, last = _day(found.from_ns), _day(found.to_ns - 1)
+    when = f"{first} (UTC)" if first == last else f"{first} to {last} (UTC)"
     if not found.differences:
-        return Text(f"{found.what.capitalize()} agrees, {days}: no difference.", style="bold green")
+        return Text(f"{found.what.capitalize()} agrees, {when}: no difference.", style="bold green")
     if _is_unexplained(found):
         return Text(
-            f"{found.what.capitalize()} differs, {days}: not all of it is explained.", style="bold red"
+            f"{found.what.capitalize()} differs, {when}: not all of it is explained.", style="bold red"
         )
-    return Text(f"{found.what.capitalize()} differs, {days}: all of it is explained.", style="bold green")
+    rest = (
+        f"all but less than {_TOLERATED:.1%}"
+        if any(total.unexplained for total in found.totals)
+        else "all of it"
+    )
+    return Text(f"{found.what.capitalize()} differs, {when}: {rest} is explained.", style="bold green")
 
 
 def _day(at_ns: int) -> str:
@@ -159,23 +168,44 @@ def _day(at_ns: int) -> str:
 
 
 def _table(totals: tuple[Total, ...], width: int) -> Table:
-    rows = [_row(total) for total in totals]
-    needed = sum(max(len(name), *(len(row[at]) for row in rows)) + 1 for at, name in enumerate(_NUMBERS))
+    """A row for each model's kind under a row with its name; figures are shortened before any is cut."""
+    rows = [_row(total, amount) for total in totals]
+    if _needed(rows) > width:
+        rows = [_row(total, short_amount) for total in totals]
     table = Table(box=SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False, pad_edge=False)
-    table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=max(10, width - needed - 13))
-    table.add_column("what", no_wrap=True)
+    table.add_column(
+        "model", no_wrap=True, overflow="ellipsis", max_width=max(12, width - _needed(rows) + _FIRST)
+    )
     for name in _NUMBERS:
         table.add_column(name, justify="right", no_wrap=True)
-    last = ""
+    last: str | None = None
     for total, row in zip(totals, rows, strict=True):
-        name, last = ("" if total.model == last else visible(total.model) or "(none)"), total.model
-        table.add_row(name, _NAMES.get(total.kind, total.kind), *row)
+        if total.model != last:
+            last = total.model
+            table.add_row(Text(visible(total.model) or "(none)", style="bold"))
+        table.add_row(Text(f"  {_NAMES.get(total.kind, total.kind)}"), *row)
     return table
 
 
-def _row(total: Total) -> list[Text]:
-    both = [Text(amount(total.kind, each)) for each in (total.ours, total.theirs)]
-    return [*both, _gap(total.kind, total.theirs - total.ours), _gap(total.kind, total.unexplained)]
+def _needed(rows: list[list[Text]]) -> int:
+    """Columns that the figures need, beside a first one."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(_NUMBERS)
+    named = zip(_NUMBERS, columns, strict=True)
+    return _FIRST + sum(1 + max(len(name), *map(len, column), 0) for name, column in named)
+
+
+def _row(total: Total, said: Callable[[str, int], str]) -> list[Text]:
+    both = [Text(said(total.kind, each)) for each in (total.ours, total.theirs)]
+    return [
+        *both,
+        _gap(total.kind, total.theirs - total.ours, said),
+        _gap(total.kind, total.unexplained, said),
+    ]
+
+
+def short_amount(kind: str, value: int) -> str:
+    """The same in five characters or so: 2.99G, $3.07k."""
+    return humane(value) if kind != COST else f"${humane(round(value / 1e9))}"
 
 
 def amount(kind: str, value: int) -> str:
@@ -186,10 +216,10 @@ def amount(kind: str, value: int) -> str:
     return f"${dollars:,.2f}" if abs(dollars) >= 0.01 or not value else f"${dollars:.6f}"
 
 
-def _gap(kind: str, value: int) -> Text:
+def _gap(kind: str, value: int, said: Callable[[str, int], str]) -> Text:
     if not value:
         return Text("-", style="dim")
-    text = amount(kind, abs(value))
+    text = said(kind, abs(value))
     return Text(("+" if value > 0 else "-") + text, style="yellow")
 
 

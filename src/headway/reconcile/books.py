@@ -30,7 +30,7 @@ _GROUPS = f"""
     FROM attempts
     WHERE at_ns >= :from_ns AND at_ns < :to_ns AND provider IN ('anthropic', '') GROUP BY 1, 2, 3, 4"""
 _ORDERED = f"""
-    SELECT model_served, at_ns, {_COLUMNS} FROM attempts
+    SELECT model_served, at_ns, estimated, {_COLUMNS} FROM attempts
     WHERE at_ns >= ? AND at_ns < ? AND provider IN ('anthropic', '') ORDER BY at_ns, id"""
 
 
@@ -90,16 +90,20 @@ class Books:
     def until(
         self, start_ns: int, end_ns: int, model: str, counts: tuple[int, ...]
     ) -> tuple[int, int] | None:
-        """The moment until which the attempts of a period add up to exactly `counts`, and how many came later; or None."""
-        seen, later, moment = (0,) * len(KINDS), 0, 0
+        """The moment until which the attempts of a period add up to exactly `counts`, and how many came later; or None.
+
+        Later calls that are all estimates show nothing: the provider may never have counted them.
+        """
+        seen, later, sure, moment = (0,) * len(KINDS), 0, 0, 0
         with closing(read_file(self._path)) as db:
-            for at_ns, took in _ordered(db, start_ns, end_ns, model):
+            for at_ns, estimated, took in _ordered(db, start_ns, end_ns, model):
                 if moment:
                     later += any(took)
+                    sure += any(took) and not estimated
                 elif any(took):
                     seen = tuple(map(add, seen, took))
                     moment = at_ns if seen == counts else 0
-        return (moment, later) if moment and later else None
+        return (moment, later) if moment and sure else None
 
 
 def _settle_the_lost(path: Path) -> None:
@@ -110,10 +114,10 @@ def _settle_the_lost(path: Path) -> None:
 
 def _ordered(
     db: sqlite3.Connection, start_ns: int, end_ns: int, model: str
-) -> Iterator[tuple[int, tuple[int, ...]]]:
-    for served, at_ns, *took in db.execute(_ORDERED, (start_ns, end_ns)):
+) -> Iterator[tuple[int, bool, tuple[int, ...]]]:
+    for served, at_ns, estimated, *took in db.execute(_ORDERED, (start_ns, end_ns)):
         if canonical(served) == model:
-            yield at_ns, tuple(took)
+            yield at_ns, bool(estimated), tuple(took)
 
 
 def canonical(model: str) -> str:

@@ -27,10 +27,10 @@ from headway.reconcile.export import KINDS, Billed
 
 BATCH, OTHER_KEYS, BOUNDARY, INCOMPLETE = "batch", "other_keys", "boundary", "incomplete"
 ESTIMATED, ELSEWHERE, UNEXPLAINED = "estimated", "not_through_headway", "unexplained"
-OPEN = (ELSEWHERE, UNEXPLAINED)  # said, but nothing in the ledger shows that it is so
 PRICE, ROUNDING, UNPRICED = "price", "rounding", "unpriced"
+OPEN = (ELSEWHERE, UNPRICED, UNEXPLAINED)  # said, but nothing in the ledger shows that it is so
 _MOST_KEYS = 12  # 4,096 subsets
-_ROUNDING_NANOUSD = 5_000_000  # half a cent for each line of an export of costs
+_DISCOUNTS = (0.5, 0.99)  # what is charged ÷ our price: beyond, it is no discount that anybody gets
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _explain_boundary(case: Case, after: Case) -> None:
     for kind, most in enumerate(crossing.counts):
         moved = min(-case.left[kind], after.left[kind], most)
         if moved > 0:
-            text = f"{crossing.attempts:,} calls ran on into the next period"
+            text = f"{counted(crossing.attempts, 'call')} ran on into the next period"
             case.claim(kind, BOUNDARY, -moved, f"{text}; counted there")
             after.claim(kind, BOUNDARY, moved, f"{text}: counted here, begun in the one before")
 
@@ -141,7 +141,7 @@ def _explain_incomplete(series: list[Case], books: Books, width_ns: int) -> None
             _claim_all(
                 case,
                 INCOMPLETE,
-                f"the export ends at {when:%Y-%m-%d %H:%M:%S} UTC: {later:,} later calls are not in it",
+                f"the export ends at {when:%Y-%m-%d %H:%M:%S} UTC: {counted(later, 'later call')} not in it",
             )
 
 
@@ -155,11 +155,11 @@ def _explain_estimated(case: Case) -> None:
     estimated = case.own.estimated
     for kind, most in enumerate(estimated.counts):
         amount = max(-most, min(case.left[kind], most))
-        text = f"{estimated.attempts:,} attempts broke off or were lost: the ledger has them by estimate"
+        text = f"{counted(estimated.attempts, 'attempt')} broke off or lost, in the ledger by estimate"
         case.claim(kind, ESTIMATED, amount, text)
 
 
-def explain_cost(cases: list[Case], lines: Sequence[Billed]) -> list[str]:
+def explain_cost(cases: list[Case], lines: Sequence[Billed], rounding_nanousd: int) -> list[str]:
     """Money: batches, a discount that is the same everywhere, estimates, rounding of the export."""
     for case in cases:
         case.claim(0, BATCH, case.batch[0], "Message Batches, which do not go through headway")
@@ -176,16 +176,26 @@ def explain_cost(cases: list[Case], lines: Sequence[Billed]) -> list[str]:
     for line in lines:
         rows[line.start_ns, canonical(line.model)] += 1
     for case in cases:
-        most = rows[case.start_ns, case.model] * _ROUNDING_NANOUSD
+        most = (
+            rows[case.start_ns, case.model] * rounding_nanousd + case.own.all.attempts
+        )  # ours: to the nanodollar
         if abs(case.left[0]) <= most:
-            case.claim(0, ROUNDING, case.left[0], "the export is rounded to the cent")
+            case.claim(0, ROUNDING, case.left[0], "amounts are rounded")
         estimated = case.own.estimated
         amount = max(-estimated.cost_nanousd, min(case.left[0], estimated.cost_nanousd))
         case.claim(
-            0, ESTIMATED, amount, f"{estimated.attempts:,} attempts broke off or were lost: by estimate"
+            0,
+            ESTIMATED,
+            amount,
+            f"{counted(estimated.attempts, 'attempt')} broke off or lost, in the ledger by estimate",
         )
         if case.own.all.unpriced and case.left[0] > 0:
-            case.claim(0, UNPRICED, case.left[0], f"{case.own.all.unpriced:,} attempts have no known price")
+            case.claim(
+                0,
+                UNPRICED,
+                case.left[0],
+                f"{counted(case.own.all.unpriced, 'attempt')} without a known price",
+            )
     return notes
 
 
@@ -196,7 +206,11 @@ def _discount(cases: list[Case]) -> float | None:
         return None
     ratios = [(case.ours[0] + case.left[0]) / case.ours[0] for case in big]
     low, high = min(ratios), max(ratios)
-    return sum(ratios) / len(ratios) if high - low < 0.01 and abs(high - 1.0) > 0.01 else None
+    return (
+        sum(ratios) / len(ratios)
+        if high - low < 0.01 and _DISCOUNTS[0] <= low <= high <= _DISCOUNTS[1]
+        else None
+    )
 
 
 def finish(cases: list[Case], kinds: int) -> None:
@@ -215,5 +229,10 @@ def _guess(case: Case, left: int) -> str:
         return "the ledger has more: another organisation or workspace, an emulator, or an export that leaves something out"
     silent = case.own.all.silent
     if silent:
-        return f"calls that do not go through headway, or some of {silent:,} that failed and were billed all the same"
+        return f"calls that do not go through headway, or {counted(silent, 'call')} that failed and may have been billed"
     return "calls that do not go through headway"
+
+
+def counted(number: int, what: str) -> str:
+    """ "1 call", "2 calls"."""
+    return f"{number:,} {what}" + "s" * (number != 1)

@@ -69,7 +69,7 @@ def compare(export: Export, books: Books) -> Comparison:
         cases = _cases(
             lines, books, lambda own: (own.all.cost_nanousd,), lambda line: (line.cost_nanousd or 0,)
         )
-        notes += explain_cost(cases, lines)
+        notes += explain_cost(cases, lines, export.rounding_nanousd)
         kinds = (COST,)
     finish(cases, len(kinds))
     begin, end = min(line.start_ns for line in lines), max(line.end_ns for line in lines)

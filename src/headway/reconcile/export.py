@@ -55,12 +55,16 @@ class Billed:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A whole export. `what` is "usage" or "cost"; all lines cover periods of `width_ns`. `complete`: no page is missing."""
+    """A whole export. `what` is "usage" or "cost"; all lines cover periods of `width_ns`. `complete`: no page is missing.
+
+    `rounding_nanousd` is how far each amount of money may be off for having been rounded, by the digits it is given with.
+    """
 
     what: str
     width_ns: int
     lines: tuple[Billed, ...]
     complete: bool = True
+    rounding_nanousd: int = 0
 
 
 def read_export(data: bytes, name: str) -> Export:
@@ -77,22 +81,42 @@ def read_export(data: bytes, name: str) -> Export:
 def _from_json(text: str, name: str) -> Export:
     lines: list[Billed] = []
     found: set[str] = set()
-    more = False
+    seen: set[object] = set()
+    more, digits = False, 2
     for page in _pages(text, name):
         more = bool(page.get("has_more"))
-        for bucket in page.get("data") or ():
-            for result in bucket.get("results") or ():
-                what = "cost" if "amount" in result else "usage"
-                found.add(what)
-                try:
-                    lines.append(_billed(bucket, result, what))
-                except (KeyError, TypeError, ValueError, InvalidOperation) as error:
-                    raise InputError(f"{name}: a result cannot be read: {_said(error)}", hint=_HINT) from None
+        for bucket, result in _results(page, seen, name):
+            what = "cost" if "amount" in result else "usage"
+            found.add(what)
+            try:
+                lines.append(_billed(bucket, result, what))
+            except (KeyError, TypeError, ValueError, InvalidOperation) as error:
+                raise InputError(f"{name}: a result cannot be read: {_said(error)}", hint=_HINT) from None
+            digits = max(digits, 2 + _digits(str(result.get("amount", ""))))  # of a dollar: amounts are cents
     if len(found) > 1:
         raise InputError(f"{name} mixes usage and cost", hint="One file of each kind, one after the other.")
     if not found:
         raise InputError(f"{name} has no results", hint=_HINT)
-    return _export(found.pop(), lines, name, complete=not more)
+    return _export(found.pop(), lines, name, digits, complete=not more)
+
+
+def _results(
+    page: Mapping[str, Any], seen: set[object], name: str
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Each result of a page with its bucket. A bucket is on one page only: twice means the same page twice."""
+    for bucket in page["data"]:
+        if not isinstance(bucket, dict) or not isinstance(bucket.get("results"), list):
+            raise InputError(f"{name} is JSON, but no usage or cost report", hint=_HINT)
+        start = str(bucket.get("starting_at"))
+        if start in seen:
+            raise InputError(
+                f"{name} has the period that starts at {start[:40]} twice", hint="Each page once."
+            )
+        seen.add(start)
+        for result in bucket["results"]:
+            if not isinstance(result, dict):
+                raise InputError(f"{name} is JSON, but no usage or cost report", hint=_HINT)
+            yield bucket, result
 
 
 def _pages(text: str, name: str) -> Iterator[Mapping[str, Any]]:
@@ -101,7 +125,7 @@ def _pages(text: str, name: str) -> Iterator[Mapping[str, Any]]:
     while at < len(text):
         try:
             value, at = decoder.raw_decode(text, at)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{name} is not JSON: {error}", hint=_HINT) from None
         for page in value if isinstance(value, list) else [value]:
             if not isinstance(page, dict) or not isinstance(page.get("data"), list):
@@ -137,13 +161,20 @@ def _from_csv(text: str, name: str) -> Export:
     if {"usage_date_utc", "model_version", "usage_output_tokens"} <= columns:
         return _export("usage", _each(rows, _usage_line, name), name)
     if {"usage_date_utc", "model", "cost_usd"} <= columns:
-        return _export("cost", _each(rows, _cost_line, name), name)
+        lines = _each(rows, _cost_line, name)
+        return _export("cost", lines, name, _finest(text))
     raise InputError(f"{name} is no export of usage or cost that is known", hint=_HINT)
 
 
 def _each(rows: csv.DictReader[str], line: Callable[[Mapping[str, str]], Billed], name: str) -> list[Billed]:
     found = []
+    seen: dict[tuple[object, ...], int] = {}
     for row in rows:
+        before = seen.setdefault(tuple(map(str, row.values())), rows.line_num)
+        if before != rows.line_num:
+            raise InputError(
+                f"{name}, line {rows.line_num}: the same as line {before}", hint="Each line once."
+            )
         clean = {
             (key or "").strip(): (value or "").strip() for key, value in row.items() if isinstance(value, str)
         }
@@ -196,7 +227,9 @@ def _said(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__
 
 
-def _export(what: str, lines: Iterable[Billed], name: str, *, complete: bool = True) -> Export:
+def _export(
+    what: str, lines: Iterable[Billed], name: str, digits: int = 0, *, complete: bool = True
+) -> Export:
     kept = tuple(lines)
     widths = {line.end_ns - line.start_ns for line in kept}
     if not kept:
@@ -205,4 +238,15 @@ def _export(what: str, lines: Iterable[Billed], name: str, *, complete: bool = T
         raise InputError(
             f"{name} has periods of different length", hint="Export days, hours or minutes, not a mix."
         )
-    return Export(what, widths.pop(), kept, complete)
+    rounding = 5 * 10 ** (8 - digits) if what == "cost" and digits <= 8 else 0
+    return Export(what, widths.pop(), kept, complete, rounding)
+
+
+def _finest(text: str) -> int:
+    """Digits after the point of the finest amount of a cost CSV: it is rounded to them."""
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    return max(2, *(_digits((row.get("cost_usd") or "").strip()) for row in rows))
+
+
+def _digits(amount: str) -> int:
+    return len(amount.partition(".")[2])
