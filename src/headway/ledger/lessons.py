@@ -1,8 +1,8 @@
-"""What was learnt of a provider's limits, kept in the ledger from run to run: the amounts that headers showed, and what
-refusals taught about the buckets.
+"""What was learnt of a provider's limits, kept in the ledger from run to run: the amounts that headers showed, what the
+buckets were seen to hold, and what refusals taught about them.
 
-A refusal is the only way to learn how much a bucket really holds, so it should be needed once. The amounts are for who
-wants to know before the first call. Both are believed for a week: limits of an organisation change.
+A refusal is the only way to learn how much a bucket really holds, so it should be needed once. The amounts and what was seen
+are for who wants to know before the first call. All are believed for a week: limits of an organisation change.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from headway.core.bucket import Lesson
 from headway.core.call import Unit
 from headway.core.engine import Engine
 from headway.core.limit import Limit
+from headway.core.ports import Level
 from headway.errors import LedgerError
 
 BELIEVED_NS = 7 * 86400 * 10**9
@@ -32,9 +33,14 @@ class Memory(Protocol):
 def keep_learnt(memory: Memory, base_url: str, engine: Engine, at_ns: int) -> None:
     """Keep all that an engine was shown and taught by the provider at `base_url`. `at_ns` is wall time."""
     for name, pool in tuple(engine.pools.items()):
-        keep_lessons(memory, base_url, name, engine.store.lessons(name), at_ns)
+        lessons = engine.store.lessons(name)
+        keep_lessons(memory, base_url, name, lessons, at_ns)
         if pool.shown:
             keep_limits(memory, base_url, name, engine.store.limits(name), at_ns)
+            levels = engine.store.levels(
+                name, float("-inf")
+            )  # what they hold at most is the same at any time
+            _keep_capacities(memory, base_url, name, levels, lessons, at_ns)
 
 
 def keep_limits(memory: Memory, base_url: str, pool: str, limits: Iterable[Limit], at_ns: int) -> None:
@@ -56,6 +62,14 @@ def recall_limits(memory: Memory, base_url: str, pool: str, now_ns: int) -> tupl
         )
     except (LedgerError, AttributeError, KeyError, TypeError, ValueError):
         return ()
+
+
+def recall_capacities(memory: Memory, base_url: str, pool: str, now_ns: int) -> dict[Unit, float]:
+    """The most that each bucket of the pool was seen to hold in the last week, in its unit: what a refusal taught if one
+    did, else what headers showed. A unit that is missing was not seen: its bucket may hold anything."""
+    found = {unit: seen for unit, (_, seen, _) in _capacities(memory, base_url, pool, now_ns).items()}
+    taught = recall_lessons(memory, base_url, pool, now_ns)
+    return found | {unit: lesson.capacity for unit, lesson in taught.items()}
 
 
 def keep_lessons(
@@ -94,9 +108,52 @@ def recall_lessons(memory: Memory, base_url: str, pool: str, now_ns: int) -> dic
     return found
 
 
+def _keep_capacities(
+    memory: Memory,
+    base_url: str,
+    pool: str,
+    levels: Iterable[Level],
+    lessons: Mapping[Unit, Lesson],
+    at_ns: int,
+) -> None:
+    """Keep what the buckets that headers tell of were seen to hold. A run that saw less unlearns nothing, except where a
+    refusal has taught better, or the limit is another one now."""
+    before = _capacities(memory, base_url, pool, at_ns)
+    kept: dict[str, list[float]] = {}
+    for level in levels:
+        limit, seen, when = level.limit, level.capacity, at_ns
+        if limit.given or limit.burst is not None or seen is None:
+            continue
+        amount, more, earlier = before.get(limit.unit, (0.0, 0.0, 0))
+        if more > seen and amount == limit.amount and limit.unit not in lessons:
+            seen, when = more, earlier
+        kept[limit.unit.value] = [limit.amount, seen, when]
+    if kept:
+        memory.remember(_capacities_key(base_url, pool), kept)
+
+
+def _capacities(
+    memory: Memory, base_url: str, pool: str, now_ns: int
+) -> dict[Unit, tuple[float, float, int]]:
+    """Amount of the limit, capacity seen, and when, of each unit."""
+    try:
+        value = memory.recall(_capacities_key(base_url, pool)) or {}
+        every = {
+            Unit(unit): (float(amount), float(seen), int(when))
+            for unit, (amount, seen, when) in value.items()
+        }
+    except (LedgerError, AttributeError, TypeError, ValueError):
+        return {}
+    return {unit: each for unit, each in every.items() if now_ns - each[2] < BELIEVED_NS}
+
+
 def _key(base_url: str, pool: str) -> str:
     return f"bucket/{base_url}/{pool}"
 
 
 def _limits_key(base_url: str, pool: str) -> str:
     return f"limits/{base_url}/{pool}"
+
+
+def _capacities_key(base_url: str, pool: str) -> str:
+    return f"capacity/{base_url}/{pool}"
