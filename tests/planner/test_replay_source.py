@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headway.core.call import Class
@@ -108,6 +108,7 @@ def test_too_many_who_wait_end_the_replay_with_a_reason(monkeypatch: pytest.Monk
         max_size=40,
     )
 )
+@example([(0.0, 1.0, "a", 0.0), (0.0, 1.0, "a", 1.0), (1.0, 1.0, "a", 0.0)])  # two ended together
 def test_every_call_comes_once_and_never_before_the_end_of_the_one_it_followed(
     draws: list[tuple[float, float, str, float]],
 ) -> None:
@@ -125,7 +126,9 @@ def test_every_call_comes_once_and_never_before_the_end_of_the_one_it_followed(
         for index, call in enumerate(mine):
             over = [each for each in mine[:index] if each.at + each.total_s <= call.at]
             if over and call.at - max(each.at + each.total_s for each in over) <= FOLLOWS_S:
-                last = max(over, key=lambda each: each.at + each.total_s)
+                last = max(
+                    reversed(over), key=lambda each: each.at + each.total_s
+                )  # the later read of equals
                 thought_s = call.at - (last.at + last.total_s)
                 assert call.arrived_at == pytest.approx(last.ended_at + thought_s, abs=1e-6)
             else:
