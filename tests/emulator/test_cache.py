@@ -4,6 +4,7 @@ from typing import Any
 
 from headway.emulator.cache import InputUsage, PromptCache
 from headway.emulator.prompt import Prompt, read_prompt
+from headway.emulator.tiers import Model, find_model
 
 LONG = "The rules of the house, which every call repeats word for word. " * 100
 MARK = {"cache_control": {"type": "ephemeral"}}
@@ -23,10 +24,20 @@ def prompt(*blocks: dict[str, Any], system: str = LONG, mark: dict[str, Any] = M
     return read_prompt(request, 0)
 
 
+def named(model: str) -> Model:
+    found = find_model(model)
+    assert found is not None
+    return found
+
+
 def use(
-    cache: PromptCache, asked: Prompt, now: float, starts_at: float | None = None, model: str = "m"
+    cache: PromptCache,
+    asked: Prompt,
+    now: float,
+    starts_at: float | None = None,
+    model: str = "claude-opus-4-8",
 ) -> InputUsage:
-    lookup = cache.look(model, asked, now)
+    lookup = cache.look(named(model), asked, now)
     cache.keep(lookup, now, now if starts_at is None else starts_at)
     return lookup.usage
 
@@ -88,11 +99,19 @@ def test_a_conversation_reads_what_its_last_turn_wrote_though_the_breakpoint_mov
 def test_another_model_or_another_prefix_reads_nothing() -> None:
     cache = PromptCache()
     use(cache, prompt(), 0.0)
-    assert use(cache, prompt(), 1.0, model="other").read == 0
+    assert use(cache, prompt(), 1.0, model="claude-sonnet-4-6").read == 0
     assert use(cache, prompt(system="!" + LONG), 1.0).read == 0
 
 
 def test_looking_changes_nothing() -> None:
     cache = PromptCache()
-    cache.look("m", prompt(), 0.0)
-    assert cache.look("m", prompt(), 1.0).usage.read == 0
+    cache.look(named("claude-opus-4-8"), prompt(), 0.0)
+    assert cache.look(named("claude-opus-4-8"), prompt(), 1.0).usage.read == 0
+
+
+def test_what_is_too_short_for_its_model_is_not_cached() -> None:
+    long = prompt().tokens
+    assert 1_024 < long < 4_096
+    assert use(PromptCache(), prompt(), 0.0, model="claude-opus-4-8").write_5m
+    short = use(PromptCache(), prompt(), 0.0, model="claude-opus-4-5")
+    assert (short.fresh, short.write_5m) == (long, 0)

@@ -59,9 +59,9 @@ def test_headers_show_the_moment_of_admission_so_the_output_of_the_call_itself_i
 
 def test_cache_reads_cost_no_input_quota(customer: Start) -> None:
     client = customer("claude-opus-4/tier-1?requests=none&input_error=0&ttft=0&burst=60s")
-    first = client.admitted(0.0, system=LONG)
+    first = client.admitted(0.0, system=LONG, model="claude-opus-4-8")
     after_write = client.organisation.stats(1.0)["levels"]["claude-opus-4"]["input_tokens"]["level"]
-    second = client.admitted(1.0, system=LONG)
+    second = client.admitted(1.0, system=LONG, model="claude-opus-4-8")
     after_read = client.organisation.stats(1.0)["levels"]["claude-opus-4"]["input_tokens"]["level"]
     assert second.message.usage.read == first.message.usage.write_5m > 1_024
     assert after_write - after_read == second.message.usage.fresh < 20

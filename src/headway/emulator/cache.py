@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from headway.emulator.prompt import Prompt
+from headway.emulator.tiers import Model
 
-_MIN_TOKENS = 1_024
 _LOOK_BACK_BLOCKS = 20
 _SWEEP_AT = 20_000
 
@@ -50,16 +50,16 @@ class PromptCache:
         self._scale = minute_s / 60.0
         self._entries: dict[bytes, _Entry] = {}
 
-    def look(self, model: str, prompt: Prompt, now: float) -> Lookup:
+    def look(self, model: Model, prompt: Prompt, now: float) -> Lookup:
         """What a request would read and write. Changes nothing."""
         if not prompt.breakpoints:
             return Lookup(InputUsage(fresh=prompt.tokens))
-        digests, sums = _chain(model, prompt)
+        digests, sums = _chain(model.id, prompt)
         hit = self._longest_hit(prompt, digests, now)
         done = read = sums[hit] if hit >= 0 else 0
         written, writes = {300.0: 0, 3600.0: 0}, []
         for place, block in enumerate(prompt.blocks):
-            if block.ttl_s is not None and sums[place] >= _MIN_TOKENS and place > hit:
+            if block.ttl_s is not None and sums[place] >= model.least_cached and place > hit:
                 written[block.ttl_s] += sums[place] - done
                 done = sums[place]
                 writes.append((digests[place], block.ttl_s))

@@ -176,7 +176,7 @@ class Organisation:
         at_utc: float,
     ) -> Answer | Serving:
         pool = self._pool(asked.model, now)
-        lookup = self._cache.look(asked.model.id, prompt, now)
+        lookup = self._cache.look(asked.model, prompt, now)
         load = _load(lookup, script, int(asked.request["max_tokens"]), now)
         refusal = pool.refuse(load, now)
         if refusal is not None:

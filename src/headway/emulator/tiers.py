@@ -21,7 +21,7 @@ class Model:
     """A model as the API lists it. `window` and `max_output` in tokens; `prices` in $ per million (input, output).
 
     `pool` is what shares one quota. `strict_window` is the rule before the 4.5 models: input + max_tokens beyond the
-    window is refused instead of stopping at it.
+    window is refused instead of stopping at it. `least_cached` is the shortest beginning of a prompt that is cached.
     """
 
     id: str
@@ -31,10 +31,12 @@ class Model:
     prices: tuple[float, float]
     aliases: tuple[str, ...] = ()
     strict_window: bool = False
+    least_cached: int = 1_024
 
 
 # Context windows: genai-prices 0.2.3. Output maxima: 32k for Opus 4 from captures, the later ones are assumptions
-# (64k for the 4.5 generation, 128k after it). Prices: https://platform.claude.com/docs/en/about-claude/pricing.
+# (64k for the 4.5 generation, 128k after it). Shortest cached prompts: copy of 2026-10-08 of
+# https://platform.claude.com/docs/en/build-with-claude/prompt-caching#cache-limitations. Prices: https://platform.claude.com/docs/en/about-claude/pricing.
 MODELS = (
     Model(
         "claude-opus-4-20250514",
@@ -54,9 +56,17 @@ MODELS = (
         ("claude-opus-4-1",),
         strict_window=True,
     ),
-    Model("claude-opus-4-5-20251101", "claude-opus-4", 200_000, 64_000, (5, 25), ("claude-opus-4-5",)),
-    Model("claude-opus-4-6", "claude-opus-4", 1_000_000, 128_000, (5, 25)),
-    Model("claude-opus-4-7", "claude-opus-4", 1_000_000, 128_000, (5, 25)),
+    Model(
+        "claude-opus-4-5-20251101",
+        "claude-opus-4",
+        200_000,
+        64_000,
+        (5, 25),
+        ("claude-opus-4-5",),
+        least_cached=4_096,
+    ),
+    Model("claude-opus-4-6", "claude-opus-4", 1_000_000, 128_000, (5, 25), least_cached=4_096),
+    Model("claude-opus-4-7", "claude-opus-4", 1_000_000, 128_000, (5, 25), least_cached=2_048),
     Model("claude-opus-4-8", "claude-opus-4", 1_000_000, 128_000, (5, 25)),
     Model(
         "claude-sonnet-4-20250514",
@@ -69,15 +79,23 @@ MODELS = (
     ),
     Model("claude-sonnet-4-5-20250929", "claude-sonnet-4", 200_000, 64_000, (3, 15), ("claude-sonnet-4-5",)),
     Model("claude-sonnet-4-6", "claude-sonnet-4", 1_000_000, 64_000, (3, 15)),
-    Model("claude-haiku-4-5-20251001", "claude-haiku-4-5", 200_000, 64_000, (1, 5), ("claude-haiku-4-5",)),
-    Model("claude-opus-5", "claude-opus-5", 1_000_000, 128_000, (5, 25)),
-    Model("claude-opus-5-5", "claude-opus-5-5", 1_000_000, 128_000, (4, 20)),
+    Model(
+        "claude-haiku-4-5-20251001",
+        "claude-haiku-4-5",
+        200_000,
+        64_000,
+        (1, 5),
+        ("claude-haiku-4-5",),
+        least_cached=4_096,
+    ),
+    Model("claude-opus-5", "claude-opus-5", 1_000_000, 128_000, (5, 25), least_cached=512),
+    Model("claude-opus-5-5", "claude-opus-5-5", 1_000_000, 128_000, (4, 20), least_cached=512),
     Model("claude-sonnet-5", "claude-sonnet-5", 1_000_000, 128_000, (2, 10)),
-    Model("claude-sonnet-5-5", "claude-sonnet-5-5", 1_000_000, 128_000, (2, 10)),
-    Model("claude-haiku-5-5", "claude-haiku-5-5", 1_000_000, 128_000, (0.1, 0.5)),
-    Model("claude-fable-5", "claude-fable-5", 1_000_000, 128_000, (10, 50)),
-    Model("claude-fable-5-1", "claude-fable-5", 1_000_000, 128_000, (10, 50)),
-    Model("claude-fable-5-2", "claude-fable-5", 1_000_000, 128_000, (8, 40)),
+    Model("claude-sonnet-5-5", "claude-sonnet-5-5", 1_000_000, 128_000, (2, 10), least_cached=512),
+    Model("claude-haiku-5-5", "claude-haiku-5-5", 1_000_000, 128_000, (0.1, 0.5), least_cached=512),
+    Model("claude-fable-5", "claude-fable-5", 1_000_000, 128_000, (10, 50), least_cached=512),
+    Model("claude-fable-5-1", "claude-fable-5", 1_000_000, 128_000, (10, 50), least_cached=512),
+    Model("claude-fable-5-2", "claude-fable-5", 1_000_000, 128_000, (8, 40), least_cached=512),
 )
 
 _EARLIER = {  # the Tier 1-4 table, to about mid-2026; copy of late 2025
