@@ -67,15 +67,34 @@ def test_each_tool_has_its_own_line_and_tools_of_the_provider_are_told_apart() -
     assert found.count.high - found.count.low > found.count.tokens
 
 
-def test_thinking_of_a_tool_turn_counts_and_that_of_an_earlier_answer_does_not() -> None:
+@pytest.mark.parametrize(
+    ("model", "counts"),
+    [
+        ("claude-opus-4-1", False),
+        ("claude-sonnet-4-5", False),
+        ("claude-haiku-4-5", False),
+        ("claude-opus-4-5", True),
+        ("claude-sonnet-4-6", True),
+        ("claude-haiku-5-5", True),
+        ("claude-nobody-9", True),
+    ],
+)
+def test_thinking_of_an_earlier_answer_counts_where_the_model_keeps_it(model: str, counts: bool) -> None:
     thought = {"type": "thinking", "thinking": "Let me see. " * 200, "signature": "s"}
     use = {"type": "tool_use", "id": "a", "name": "read", "input": {}}
-    in_turn = explain(request(messages=[{"role": "assistant", "content": [thought, use]}]))
-    before = explain(
-        request(messages=[{"role": "assistant", "content": [thought, {"type": "text", "text": "Yes."}]}])
+    answer = {"type": "text", "text": "Yes."}
+    in_turn, before = (
+        explain(request(messages=[{"role": "assistant", "content": [thought, last]}]), model)
+        for last in (use, answer)
     )
     assert in_turn.kinds["thinking"] > 500
-    assert before.kinds["thinking"] < 10
+    assert (before.kinds["thinking"] > 500) is counts
+
+
+def test_thinking_that_is_not_shown_counts_by_its_signature() -> None:
+    thought = {"type": "thinking", "thinking": "", "signature": "x" * 4000}
+    found = explain(request(messages=[{"role": "assistant", "content": [thought]}]), "claude-opus-4-8")
+    assert found.kinds["thinking"] > 300
 
 
 def test_a_breakpoint_holds_from_the_least_that_the_model_keeps() -> None:

@@ -25,7 +25,9 @@ class ModelFacts:
     """What is published about one model. Tokens; `retires` is an ISO date or empty.
 
     `tokenizer` is "3" or "4.7". `cache_reads_free`: reads of the prompt cache stay out of the input limit. `overflow`:
-    input + max_tokens may be beyond the window. `names` are further ids of it, `note` is what else there is to know.
+    input + max_tokens may be beyond the window. `thinking` of earlier turns is "kept", "bound" to what is before it (and
+    refused when that changes), or only the "last" turn's counts. `names` are further ids of it, `note` is what else there is
+    to know.
     """
 
     id: str
@@ -40,6 +42,7 @@ class ModelFacts:
     retires: str = ""
     cache_reads_free: bool = True
     overflow: bool = True
+    thinking: str = "kept"
     names: tuple[str, ...] = ()
     note: str = ""
 

@@ -85,21 +85,23 @@ class Read:
 class Prompt:
     """The sections of one request. Never raises on odd input: what is no text and no block counts as its JSON.
 
-    What is `known` of an earlier request is not read again. `kept` are the counted sections of all before message `keep`, if
-    that is not 0.
+    `keeps_thinking`: thinking of earlier turns counts; else only that of messages that use tools. What is `known` of an
+    earlier request is not read again. `kept` are the counted sections of all before message `keep`, if that is not 0.
     """
 
-    __slots__ = ("_fine", "_in_tool_turn", "_last", "kept", "sections")
+    __slots__ = ("_fine", "_in_tool_turn", "_keeps_thinking", "_last", "kept", "sections")
 
     def __init__(
         self,
         request: Mapping[str, Any],
         *,
         fine: bool,
+        keeps_thinking: bool = True,
         known: Read | None = None,
         keep: int = 0,
     ) -> None:
         self._fine = fine
+        self._keeps_thinking = keeps_thinking
         self._in_tool_turn = False
         self.kept: list[Section] = []
         self.sections = [Section()] if known is None else [each.counted() for each in known.sections]
@@ -204,15 +206,23 @@ class Prompt:
             self._read_block(block.get("content") or "", depth)
         elif kind in ("image", "document"):
             self._read_source(block, kind, depth)
-        elif kind.endswith("thinking") and not self._in_tool_turn:
-            pass  # thinking of earlier turns is dropped by the API
+        elif kind.endswith("thinking") and not (self._in_tool_turn or self._keeps_thinking):
+            pass  # dropped by the API
         elif kind == "thinking":
-            self._read_block(block.get("thinking") or "", depth)
+            self._read_thinking(block, depth)
         elif isinstance(sealed := block.get("data") or block.get("encrypted_content"), str):
             last.fixed += len(sealed) * _SEALED_TOKENS_PER_CHAR
             self._read_block([block.get("title") or "", block.get("url") or ""], depth)
         else:
             self._read_rest(block, depth)
+
+    def _read_thinking(self, block: Mapping[str, Any], depth: int) -> None:
+        """What is not shown of it is sealed in its signature."""
+        signature = block.get("signature")
+        if block.get("thinking") or not isinstance(signature, str):
+            self._read_block(block.get("thinking") or "", depth)
+        else:
+            self._last.fixed += len(signature) * _SEALED_TOKENS_PER_CHAR
 
     def _read_rest(self, block: Mapping[str, Any], depth: int) -> None:
         """search_result, compaction, results of server tools, and whatever comes: all text in it."""

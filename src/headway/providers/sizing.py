@@ -99,12 +99,15 @@ def size(
     as it came, by which `past` knows it again. An unknown model is taken as a new one: rather too much than too little."""
     new = facts is None or facts.tokenizer != "3"
     family, known, keep = _NEW if new else _OLD, None, 0
+    keeps = facts is None or facts.thinking != "last"
     if past is None or len(body) < LONG:
-        prompt = Prompt(request, fine=new)
+        prompt = Prompt(request, fine=new, keeps_thinking=keeps)
     else:
         known = past.find(body, request)
         keep = past.settled(body, request, known)
-        prompt = Prompt(request, fine=new, known=known.read if known else None, keep=keep)
+        prompt = Prompt(
+            request, fine=new, keeps_thinking=keeps, known=known.read if known else None, keep=keep
+        )
     server = _server_tokens(request)
     parts = [_measure(section, family) for section in prompt.sections]
     tokens = [part[0] for part in parts]
