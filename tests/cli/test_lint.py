@@ -152,3 +152,42 @@ def test_what_cannot_be_read_is_said(
     code, out, err = said(monkeypatch, capsys, *arguments)
     assert (code, out) == (2, "")
     assert text in err
+
+
+def test_lines_that_could_not_be_read_are_never_exit_code_0(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = json.dumps({"prompt": "Hi", "model": "claude-opus-4-8", "max_tokens": 5})
+    (folder / "job.jsonl").write_text(f"{good}\n{{not json\n")
+    for flags in ((), ("--fail-on", "never"), ("--json",)):
+        code, out, _ = said(monkeypatch, capsys, "job.jsonl", *flags)
+        assert code == 2
+        assert ("unreadable_lines" if flags == ("--json",) else "1 line could not be read") in out
+
+
+def test_no_rule_at_all_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "p.txt").write_text(BAD)
+    code, _, err = said(monkeypatch, capsys, "p.txt", "--select", "")
+    assert code == 2
+    assert "--select names no rule" in err
+
+
+def test_json_by_either_flag_is_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "p.txt").write_text(BAD)
+    assert said(monkeypatch, capsys, "p.txt", "--json") == said(
+        monkeypatch, capsys, "p.txt", "--format", "json"
+    )
+
+
+def test_a_system_prompt_that_is_not_utf_8_is_refused_with_its_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "p.txt").write_text(BAD)
+    (folder / "s.txt").write_bytes(b"fine\nbad \xff\n")
+    code, _, err = said(monkeypatch, capsys, "p.txt", "--system", "s.txt")
+    assert code == 2
+    assert "s.txt is not UTF-8 text (line 2" in err

@@ -72,3 +72,34 @@ def test_a_retired_model_is_a_warning() -> None:
 def test_sampling_is_worth_a_look() -> None:
     (one,) = [each for each in in_request(request(temperature=0)) if each.rule == "HW406"]
     assert one.severity is Severity.INFO
+
+
+@pytest.mark.parametrize(
+    ("value", "rule", "said"),
+    [
+        (request(max_tokens="100"), "HW401", '"100"'),
+        (request(max_tokens=-5), "HW401", "-5"),
+        (request(max_tokens=True), "HW401", "true"),
+        (request() | {"messages": "Hi"}, "HW407", '"Hi", not a list'),
+        (request() | {"messages": None}, "HW407", "null, not a list"),
+        (request() | {"messages": [{"role": "user", "content": 7}]}, "HW407", "The content is 7"),
+        (request(model=42), "HW404", "42"),
+        (with_last("developer", "Be brief."), "HW407", '"developer"'),
+    ],
+)
+def test_values_of_the_wrong_kind_are_errors_and_are_shown(
+    value: dict[str, Any], rule: str, said: str
+) -> None:
+    (one,) = [each for each in in_request(value) if each.severity is Severity.ERROR]
+    assert one.rule == rule
+    assert said in one.reason
+
+
+def test_max_tokens_of_0_only_warms_the_cache_and_is_taken() -> None:
+    assert errors(request(max_tokens=0)) == set()
+
+
+def test_a_model_that_is_wholly_unknown_is_found_and_those_of_other_apis_are_left_alone() -> None:
+    assert "HW404" in rules_of(in_request(request(model="totally-unknown-model")))
+    for name in ("gpt-4o", "openai/o3", "arn:aws:bedrock:us-east-1:1:application-inference-profile/x"):
+        assert "HW404" not in rules_of(in_request(request(model=name)))

@@ -71,7 +71,7 @@ def test_lines_that_are_no_json_are_kept_apart() -> None:
         ("prompt.txt", b"", "is empty"),
         ("prompt.txt", b"\xff\xfe\x00", "not UTF-8"),
         ("request.json", b"{", "is not JSON"),
-        ("job.jsonl", b"x\n", "no line that is a JSON object"),
+        ("job.jsonl", b"x\n", "no line that can be read: line 1 is not a JSON object"),
     ],
 )
 def test_what_is_no_prompt_is_refused(name: str, data: bytes, said: str) -> None:
@@ -107,3 +107,17 @@ def test_without_a_name_a_job_is_known_by_its_lines_and_a_request_by_its_keys() 
     assert read_source("standard input", (line * 2).encode()).kind == "job"
     assert read_source("standard input", json.dumps(request(), indent=2).encode()).kind == "request"
     assert read_source("standard input", b'{"a": 1}\nis JSON').kind == "text"
+
+
+@pytest.mark.parametrize("name", ["request.json", "prompt.txt"])
+def test_json_that_is_nested_too_deep_is_refused_by_name(name: str) -> None:
+    deep = b'{"messages": ' + b"[" * 3_000 + b"]" * 3_000 + b"}"
+    with pytest.raises(InputError, match="nested more than 200 deep"):
+        read_source(name, deep)
+
+
+def test_a_line_of_a_job_that_is_nested_too_deep_or_asks_nothing_is_bad_and_the_others_are_read() -> None:
+    deep = '{"prompt": "x", "tools": ' + "[" * 300 + "]" * 300 + "}"
+    source = read_source("job.jsonl", f'{{"prompt": "Hi"}}\n{deep}\n{{"body": 1}}\n'.encode())
+    assert len(source.prompts) == 1
+    assert [number for number, _ in source.bad] == [2, 3]

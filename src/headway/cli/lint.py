@@ -37,6 +37,7 @@ Model = Annotated[str | None, typer.Option(help="The model of a prompt that name
 Form = Annotated[
     Literal["text", "json"], typer.Option("--format", help="text, or json: one object on stdout.")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 Select = Annotated[
     str | None,
     typer.Option(help="Only these rules: HW301,HW2 (all of HW2xx), default, all. Opt-in rules need it."),
@@ -52,6 +53,7 @@ def lint(
     system: SystemFile = None,
     model: Model = None,
     form: Form = "text",
+    as_json: AsJson = False,
     select: Select = None,
     ignore: Ignore = None,
     fail_on: FailOn = "warning",
@@ -68,15 +70,15 @@ def lint(
 
         headway lint variants.toml --select HW2
 
-        headway lint request.json --format json | jq .findings
+        headway lint request.json --json | jq .findings
     """
     from headway.workbench.measuring import Measure
-    from headway.workbench.prompts import read_source
+    from headway.workbench.prompts import read_source, read_text
     from headway.workbench.rules import choose, worst
     from headway.workbench.rules import lint as look
 
     chosen = choose(select, ignore)
-    beside = None if system is None else (str(system), _read(str(system)).decode("utf-8-sig", "replace"))
+    beside = None if system is None else (str(system), read_text(str(system), _read(str(system))))
     source = read_source("standard input" if prompt == "-" else prompt, _read(prompt), beside)
     err = Console(stderr=True)
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
@@ -84,11 +86,13 @@ def lint(
             "reading prompts", total=len(source.prompts), visible=len(source.prompts) > _MANY
         )
         found = look(source, Measure(model), chosen, lambda done: progress.update(task, completed=done))
-    if form == "json":
+    if as_json or form == "json":
         sys.stdout.buffer.write(msgspec.json.encode(_told(source, found)) + b"\n")
         sys.stdout.buffer.flush()
     else:
         _show(source, found, Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
+    if source.bad:  # nobody has looked at them
+        raise typer.Exit(2)
     raise typer.Exit(1 if _fails(worst(found), fail_on) else 0)
 
 
@@ -120,6 +124,8 @@ def _told(source: Source, found: Sequence[Finding]) -> dict[str, object]:
 def _show(source: Source, found: Sequence[Finding], console: Console) -> None:
     for number, problem in source.bad[:_SHOWN]:
         console.print(Text(f"{visible(source.name)}:{number}: {problem}", style="yellow"))
+    if len(source.bad) > _SHOWN:
+        console.print(Text(f"  … and {len(source.bad) - _SHOWN:,} more lines", style="yellow"))
     by_rule: dict[str, dict[str, list[Finding]]] = {}
     for each in found:
         by_rule.setdefault(each.rule, {}).setdefault(each.reason, []).append(each)
@@ -153,12 +159,14 @@ def _show_one(each: Finding, again: int, console: Console) -> None:
 
 def _summary(source: Source, found: Sequence[Finding]) -> Text:
     prompts = f"{len(source.prompts):,} prompt{'s' if len(source.prompts) != 1 else ''}"
+    unread = f" {len(source.bad):,} line{'s' if len(source.bad) != 1 else ''} could not be read."
+    unread = unread if source.bad else ""
     if not found:
-        return Text(f"{prompts}, nothing found.", style="green")
+        return Text(f"{prompts}, nothing found.{unread}", style="yellow" if unread else "green")
     counts = [
         (name, sum(each.severity.value == name for each in found)) for name in ("error", "warning", "info")
     ]
     told = ", ".join(
         f"{count:,} {name}{'s' if count != 1 and name != 'info' else ''}" for name, count in counts if count
     )
-    return Text(f"{prompts}: {told}.")
+    return Text(f"{prompts}: {told}.{unread}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from headway.providers.catalog import ModelFacts, oversize
 from headway.workbench.finding import Finding, Place, Severity
 from headway.workbench.measuring import Measure
@@ -16,10 +18,12 @@ from headway.workbench.prompts import Prompt
 _NO_PREFILL_FROM = (4, 6)
 _SAMPLING = ("temperature", "top_p", "top_k")
 _ROLES = ("user", "assistant", "system")
+_NAMED_ELSEWHERE = "arn:"  # inference profiles of Bedrock, whose names say nothing of the model
+_LONGEST_SHOWN = 40
 
 
 def ceiling(prompt: Prompt, measure: Measure) -> Iterator[Finding]:
-    """HW401: no max_tokens. HW402: more than the model can put out. HW403: the prompt is too long for the model."""
+    """HW401: no max_tokens, or no number. HW402: more than the model can put out. HW403: the prompt is too long for it."""
     request = prompt.request
     if not prompt.is_messages:
         return
@@ -34,7 +38,11 @@ def ceiling(prompt: Prompt, measure: Measure) -> Iterator[Finding]:
             '"max_tokens": as much as the longest good answer takes.',
         )
         return
-    if not isinstance(most, int) or isinstance(most, bool) or facts is None:
+    if not isinstance(most, int) or isinstance(most, bool) or most < 0:
+        reason = f"max_tokens is {_shown(most)}, not a whole number of tokens: the API refuses it."
+        yield Finding("HW401", Severity.ERROR, prompt.own, reason, '"max_tokens": 1024, without quotes')
+        return
+    if facts is None:
         return
     found = oversize(facts, measure.estimate(request))
     if found is None:
@@ -48,17 +56,20 @@ def ceiling(prompt: Prompt, measure: Measure) -> Iterator[Finding]:
 
 def model(prompt: Prompt, measure: Measure) -> Iterator[Finding]:
     """HW404: a model that the catalog does not know, or that is gone or going."""
-    name = prompt.model
-    if not name or not prompt.is_messages:
+    name, given = prompt.model, prompt.request.get("model")
+    if not prompt.is_messages:
+        return
+    if given is not None and (not isinstance(given, str) or not given.strip()):
+        reason = f"The model is {_shown(given)}, not the name of one: the API refuses it."
+        yield Finding("HW404", Severity.ERROR, prompt.own, reason, '"model": "claude-…": see headway models.')
+        return
+    if not name or name.startswith(_NAMED_ELSEWHERE):
         return
     facts = measure.facts(name)
     if facts is None:
-        if "claude" in name.lower():
-            near = measure.catalog.nearest_model(name)
-            better = f'"model": "{near}"' if near else ""
-            yield Finding(
-                "HW404", Severity.WARNING, prompt.own, f"The catalog knows no model {name!r}.", better
-            )
+        near = measure.catalog.nearest_model(name)
+        better = f'"model": "{near}"' if near else "See headway models."
+        yield Finding("HW404", Severity.WARNING, prompt.own, f"The catalog knows no model {name!r}.", better)
     elif facts.status == "retired":
         reason = f"{facts.id} is retired: the Claude API no longer serves it."
         yield Finding(
@@ -106,7 +117,12 @@ def shape(prompt: Prompt, _measure: Measure) -> Iterator[Finding]:
     """HW407: messages that the API refuses. HW408: thinking that has no room."""
     request = prompt.request
     messages = request.get("messages")
-    if not prompt.is_messages or not isinstance(messages, list):
+    if not prompt.is_messages:
+        return
+    if not isinstance(messages, list):
+        reason = f"`messages` is {_shown(messages)}, not a list: the API refuses it."
+        better = '"messages": [{"role": "user", "content": "…"}]'
+        yield Finding("HW407", Severity.ERROR, prompt.own, reason, better)
         return
     if not messages:
         yield Finding("HW407", Severity.ERROR, prompt.own, "`messages` is empty: the API refuses it.")
@@ -114,9 +130,11 @@ def shape(prompt: Prompt, _measure: Measure) -> Iterator[Finding]:
         place = Place(prompt.own.file, prompt.own.line, f"messages[{number}]")
         role = message.get("role") if isinstance(message, dict) else None
         if role not in _ROLES:
-            yield Finding(
-                "HW407", Severity.ERROR, place, f"The role is {role!r}.", f"One of {', '.join(_ROLES[:2])}."
-            )
+            better = f"One of {', '.join(_ROLES[:2])}; instructions go into `system`."
+            yield Finding("HW407", Severity.ERROR, place, f"The role is {_shown(role)}.", better)
+        elif not isinstance(message.get("content"), str | list | None):
+            reason = f"The content is {_shown(message.get('content'))}, neither text nor a list of blocks."
+            yield Finding("HW407", Severity.ERROR, place, reason, '"content": "…"')
         elif _is_empty(message.get("content")) and not (role == "assistant" and number == len(messages) - 1):
             yield Finding(
                 "HW407",
@@ -134,6 +152,12 @@ def shape(prompt: Prompt, _measure: Measure) -> Iterator[Finding]:
     if isinstance(budget, int) and isinstance(most, int) and budget >= most:
         reason = f"budget_tokens {budget:,} leaves nothing of max_tokens {most:,} for an answer: the API refuses it."
         yield Finding("HW408", Severity.ERROR, prompt.own, reason, f'"max_tokens": {budget + 1_024} or more')
+
+
+def _shown(value: object) -> str:
+    """A value as it stands in JSON, cut short."""
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _generation(facts: ModelFacts) -> tuple[int, ...]:

@@ -22,6 +22,8 @@ from headway.workbench.variants import read_sheet
 
 Kind = Literal["text", "request", "job", "variants"]
 _DEPTH = 6  # of blocks within blocks
+_DEEPEST = 200  # lists and objects within one another, schemas of tools among them
+_TOO_DEEP = f"nested more than {_DEEPEST} deep"
 _OTHER_FORMS = {
     "max_tokens_to_sample",
     "inferenceConfig",
@@ -129,12 +131,27 @@ def read_source(name: str, data: bytes, system: tuple[str, str] | None = None) -
 
     Raises InputError for what is neither text nor one of the known forms.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name} is not UTF-8 text (byte {error.start:,})") from None
+    text = read_text(name, data)
     if not text.strip():
         raise InputError(f"{name} is empty")
+    try:
+        return _source(name, text, system)
+    except _TooDeep:
+        raise InputError(
+            f"{name} is {_TOO_DEEP}", hint="No request to an LLM is: is it the right file?"
+        ) from None
+
+
+def read_text(name: str, data: bytes) -> str:
+    """The text of a file. Raises InputError, with the line, where it is not UTF-8."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{name} is not UTF-8 text (line {line:,}, byte {error.start:,})") from None
+
+
+def _source(name: str, text: str, system: tuple[str, str] | None) -> Source:
     suffix = Path(name).suffix.lower()
     if suffix == ".toml" and "[[variant]]" in text:
         return Source(name, "variants", tuple(_variants(name, text)), text)
@@ -164,7 +181,7 @@ def _is_foreign(message: object) -> bool:
     content = message.get("content")
     blocks = content if isinstance(content, list) else []
     return (
-        message.get("role") in ("tool", "function", "developer", "model")
+        message.get("role") in ("tool", "function", "model")
         or "tool_calls" in message
         or any(
             isinstance(block, dict) and ("type" not in block or block["type"] == "image_url")
@@ -174,10 +191,28 @@ def _is_foreign(message: object) -> bool:
 
 
 def _json(text: str) -> Any:
+    """The value; None: it is not JSON. Raises _TooDeep."""
     try:
-        return msgspec.json.decode(text)
+        value = msgspec.json.decode(text)
     except msgspec.DecodeError:
         return None
+    except RecursionError:
+        raise _TooDeep from None
+    layer, depth = [value], 0
+    while layer:
+        if depth > _DEEPEST:
+            raise _TooDeep
+        layer, depth = [part for each in layer for part in _parts(each)], depth + 1
+    return value
+
+
+class _TooDeep(Exception):
+    """JSON that is nested deeper than any request, and than what reads it can go."""
+
+
+def _parts(value: object) -> list[Any]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [part for part in inner if isinstance(part, dict | list)]
 
 
 def _is_request(value: Mapping[str, Any]) -> bool:
@@ -190,15 +225,22 @@ def _job(name: str, text: str, system: tuple[str, str] | None) -> Source:
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
-        value = _json(line)
+        try:
+            value = _json(line)
+        except _TooDeep:
+            bad.append((number, _TOO_DEEP))
+            continue
         if not isinstance(value, dict):
             bad.append((number, "not a JSON object"))
             continue
         inner = value.get("params")
         params, root = (inner, "params") if isinstance(inner, dict) else (value, "")
+        if not params.keys() & {"messages", "prompt"}:
+            bad.append((number, "no request: it has neither messages nor prompt"))
+            continue
         prompts.append(_of_request(params, Place(name, number), root, system))
     if not prompts:
-        raise InputError(f"{name} has no line that is a JSON object")
+        raise InputError(f"{name} has no line that can be read: line {bad[0][0]:,} is {bad[0][1]}")
     return Source(name, "job", tuple(prompts), text, tuple(bad))
 
 

@@ -47,7 +47,7 @@ RULES = (
     Rule("HW304", "HTML markup around text"),
     Rule("HW305", "Blanks at line ends and runs of empty lines"),
     Rule("HW306", "Tools that are not used"),
-    Rule("HW401", "No max_tokens"),
+    Rule("HW401", "No max_tokens, or one that is no number of tokens"),
     Rule("HW402", "max_tokens above what the model can put out"),
     Rule("HW403", "A prompt that is too long for its model"),
     Rule("HW404", "A model that is unknown, deprecated or retired"),
@@ -136,9 +136,9 @@ def choose(select: str | None, ignore: str | None) -> frozenset[str]:
 
     Raises InputError for a rule that there is not.
     """
-    chosen = (
-        {rule.id for rule in RULES if not rule.opt_in} if select is None else set(_named(select, "--select"))
-    )
+    chosen = set(_named("default" if select is None else select, "--select"))
+    if not chosen:
+        raise InputError("--select names no rule", hint="Like HW301, HW3 for all of those, default, or all.")
     return frozenset(chosen - set(_named(ignore or "", "--ignore")))
 
 
