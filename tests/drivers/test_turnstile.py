@@ -185,3 +185,22 @@ def test_a_ticket_for_somebody_who_is_gone_goes_to_the_next() -> None:
     hall.turnstile.leave(dead)
     hall.settle(living)
     nothing_is_left(hall.engine)
+
+
+def test_neither_the_uptime_of_the_machine_nor_idle_hours_count_as_bound() -> None:
+    hall = Hall()
+    hall.clock.now = 1e6  # as a monotonic clock is, days after the machine was started
+    engine, turnstile = hall.engine, hall.turnstile
+    for hours in range(3):
+        hall.clock.now = 1e6 + 3600.0 * hours
+        at_once, waits = a_call(f"{hours}-0"), a_call(f"{hours}-1")
+        ticket = engine.enter(at_once, 1, hall.clock.now, wall())
+        assert ticket is not None
+        assert engine.enter(waits, 1, hall.clock.now, wall()) is None  # does not fit: it has to stand in line
+        hall.bells[waits.id] = Bell()
+        slot = turnstile.join(waits, 1, hall.bells[waits.id])
+        hall.clock.now += 0.5
+        hall.turnstile.act(Settle(ticket, OK, TOOK, False))
+        hall.wake(slot)
+        hall.settle(slot)
+    assert 2.4 < sum(engine.pools[POOL].bound_s.values()) < 4.5

@@ -106,6 +106,8 @@ class Engine:
         if call.caps and number == 1:
             self.books.caps.see(call)
         place = place_of(call, number, now)
+        if not pool.line.size:
+            pool.look(now)  # until now nobody stood in line, perhaps for hours
         pool.line.join(place)
         if call.caps or (place.give_up_at is not None and place.ahead):
             pool.newcomers.append(place)

@@ -205,7 +205,6 @@ class VirtualDriver(Agenda):
 
     def _join(self, call: Call, number: int, running: Flow) -> None:
         name = call.identity.pool or ""
-        self.engine.pool(name, self.now).look(self.now)  # until now nobody stood in line, perhaps for hours
         place = self.engine.join(call, number, self.now)
         self._waiting[id(place)] = (place, running)
         self._pump(name)
