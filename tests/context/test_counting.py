@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from context.recordings import counted_requests
 from context.rules import conversations
-from headway.context import Count, count
+from headway.context import Count, count, explain
 from headway.context.counting import facts_of, plain
 from headway.errors import InputError
 from headway.providers.sizing import size
@@ -89,3 +89,10 @@ def test_what_is_nested_beyond_reason_is_counted_all_the_same() -> None:
     for _ in range(900):
         deep = [deep]
     assert count({"messages": [{"role": "user", "content": deep}]}, MODEL).tokens > 0
+
+
+@pytest.mark.parametrize("wrong", ["Hello", [], [{"role": "user", "content": "Hello"}], None, 7])
+def test_what_is_no_request_is_refused(wrong: Any) -> None:
+    for ask in (count, explain):
+        with pytest.raises(InputError, match="a request must be a dict"):
+            ask(wrong, "claude-opus-4-8")

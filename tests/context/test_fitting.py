@@ -396,3 +396,70 @@ def test_recorded_conversations_stay_as_valid_as_they_were(strategy: Strategy) -
         tried_of += 1
     assert refused <= 2
     assert tried_of >= 5
+
+
+def thoughtful(turns: int) -> list[Message]:
+    """A chat in which every answer was thought about."""
+    messages = talk(turns)
+    for number in range(1, len(messages), 2):
+        thought = {"type": "thinking", "thinking": f"Well, {number}. " * 30, "signature": "s"}
+        messages[number] = {**messages[number], "content": [thought, *as_blocks(messages[number])]}
+    return messages
+
+
+def thinks(message: Message) -> bool:
+    return any(block["type"] == "thinking" for block in as_blocks(message))
+
+
+@pytest.mark.parametrize(
+    "model", ["claude-opus-5-5", "claude-fable-5-1", "claude-haiku-5-5", "claude-nobody-9"]
+)
+def test_behind_a_cut_there_is_no_thinking_for_a_model_that_binds_it_to_what_was_before(model: str) -> None:
+    messages = thoughtful(30)
+    uncut = fit(messages, model, 1000, budget=1_000_000)
+    assert sum(map(thinks, uncut.messages)) == 30
+    assert uncut.dropped == ()
+    fitted = fit(messages, model, 1000, budget=uncut.before.tokens // 2, strategy="ends")
+    assert [number for number, message in enumerate(fitted.messages) if thinks(message)] == [1]
+    assert [each.why for each in fitted.dropped][-1] == "thinking"
+    assert "without their thinking" in str(fitted)
+    assert count(fitted.arguments, model).tokens == pytest.approx(fitted.after.tokens, abs=80)
+    again = fit(fitted.messages, model, 1000, budget=uncut.before.tokens // 2, strategy="ends")
+    assert again.messages == fitted.messages
+
+
+def test_behind_a_shortened_result_there_is_no_thinking_either_but_before_it_there_is() -> None:
+    thought = {"type": "thinking", "thinking": "Well. " * 30, "signature": "s"}
+    messages = agent(20, 600)
+    for number in range(1, len(messages), 2):
+        messages[number]["content"].insert(0, thought)
+    whole = count({"messages": messages}, "claude-opus-5-5").tokens
+    fitted = fit(messages, "claude-opus-5-5", 1000, budget=int(whole * 0.8), strategy="results")
+    assert [number for number, message in enumerate(fitted.messages) if thinks(message)] == [1]
+    assert broken_rules(fitted.messages) == []
+
+
+def test_behind_a_cut_thinking_stays_where_the_model_takes_it() -> None:
+    messages = thoughtful(30)
+    fitted = fit(messages, "claude-opus-4-8", 1000, budget=4000)
+    assert fitted.dropped
+    assert any(map(thinks, fitted.messages))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"budget": float("nan")},
+        {"budget": 0},
+        {"budget": True},
+        {"max_tokens": -1},
+        {"max_tokens": "9"},
+        {"messages": "Hello"},
+        {"messages": {"role": "user"}},
+        {"model": 42},
+    ],
+)
+def test_what_is_no_conversation_or_no_number_is_refused(wrong: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {"messages": talk(1), "model": MODEL, "max_tokens": 10, **wrong}
+    with pytest.raises(InputError):
+        fit(**asked)

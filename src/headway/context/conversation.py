@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -12,6 +12,9 @@ from headway.context.marks import Parts, place
 from headway.context.room import Room
 from headway.context.turns import blocks_of
 from headway.providers.shares import Weight, total
+
+_THINKING = ("thinking", "redacted_thinking")
+_NOTE = {"type": "text", "text": "[The thinking was left out.]"}  # where a message was nothing else
 
 
 class Conversation:
@@ -52,6 +55,15 @@ class Conversation:
                 del self.messages[number], self.weights[number]
         left = sum(self.weights[number].tokens for number in cut.instead)
         return Dropped(cut.messages, round(before - left), cut.why)
+
+    def unthink(self, first: int) -> Cut | None:
+        """The cut that takes all thinking out of the messages after number `first`. None: there is none."""
+        instead = {
+            number: short
+            for number, message in self.messages.items()
+            if number > first and (short := _without_thinking(message)) is not message
+        }
+        return Cut(tuple(instead), "thinking", instead) if instead else None
 
     def _weight_of(self, cut: Cut, number: int) -> Weight:
         return self.room.scale.message(cut.instead[number]) if number in cut.instead else Weight(0.0)
@@ -102,3 +114,10 @@ class Conversation:
             budget=int(room.limit),
             pinned=tuple(new for new, old in enumerate(self.messages) if old in stay),
         )
+
+
+def _without_thinking(message: dict[str, Any]) -> dict[str, Any]:
+    """The same message where there is none in it."""
+    blocks = blocks_of(message)
+    kept = [block for block in blocks if not (isinstance(block, Mapping) and block.get("type") in _THINKING)]
+    return message if len(kept) == len(blocks) else {**message, "content": kept or [dict(_NOTE)]}

@@ -47,7 +47,8 @@ def count(request: Mapping[str, Any], model: str | None = None) -> Count:
 
     Raises InputError if no model is named. A model that the catalog does not know is counted as a new one.
     """
-    return weighed(plain(request), facts_of(named(request, model)))
+    meant = named(request, model)
+    return weighed(plain(request), facts_of(meant))
 
 
 def weighed(request: Mapping[str, Any], facts: ModelFacts | None) -> Count:
@@ -65,6 +66,11 @@ def judged(weight: Weight, error: float, way: Way = "fit") -> Count:
 
 def named(request: Mapping[str, Any], model: str | None) -> str:
     """The model that is meant. Raises InputError if none is."""
+    if not isinstance(request, Mapping):
+        raise InputError(
+            f"a request must be a dict, not {type(request).__name__}",
+            hint='Like {"model": "claude-opus-4-8", "messages": [...]}.',
+        )
     meant = model or request.get("model")
     if not isinstance(meant, str) or not meant.strip():
         raise InputError("no model is named", hint='Name one, such as model="claude-opus-4-8".')

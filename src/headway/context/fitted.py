@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from headway.context.counting import Count
 
-Why = Literal["oldest", "long result", "orphan"]
+Why = Literal["oldest", "long result", "orphan", "thinking"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,8 @@ class Dropped:
     """What had to go: `messages` by their number in what was given, `tokens` saved.
 
     `why`: "oldest" (dropped to make room), "long result" (results of tools in it were replaced by a note), "orphan" (a
-    conversation cannot begin with it).
+    conversation cannot begin with it), "thinking" (the model refuses thinking behind a place where something else went; the
+    messages stay, without it).
     """
 
     messages: tuple[int, ...]
@@ -74,11 +75,14 @@ class Fitted:
             ("orphan", "cannot stand at the head"),
             ("long result", "shortened"),
             ("oldest", "dropped"),
+            ("thinking", "without their thinking"),
         ):
             gone = [each for each in self.dropped if each.why == why]
             if gone:
                 count = sum(len(each.messages) for each in gone)
-                lines.append(f"{count:,} messages {words}: {sum(each.tokens for each in gone):,} tokens")
+                lines.append(
+                    f"{count:,} message{'' if count == 1 else 's'} {words}: {sum(each.tokens for each in gone):,} tokens"
+                )
         lines += [f"breakpoint at {mark.where}: {mark.tokens:,} tokens" for mark in self.breakpoints]
         return "\n".join(lines)
 

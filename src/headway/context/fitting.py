@@ -6,6 +6,10 @@ the same, and is read from the prompt cache. Cutting just enough would change th
 turn would pay for all of it. It depends on the conversation alone, so nothing has to be remembered between turns: give
 the whole history each time, or what the last fit returned with the new messages after it.
 
+Some models bind thinking to all that came before it, and refuse it once that has changed. For them, and for models that are
+not known, a cut takes the thinking behind it out, too
+(https://platform.claude.com/docs/en/build-with-claude/preserved-thinking).
+
 The budget is held by estimate. The window is held by the high end of the estimate's interval, because a prompt beyond it
 is refused.
 """
@@ -17,7 +21,7 @@ from math import ceil
 from typing import Any
 
 from headway.context.conversation import Conversation
-from headway.context.counting import plain
+from headway.context.counting import named, plain
 from headway.context.cutting import STRATEGIES, Strategy, cuts
 from headway.context.explaining import where
 from headway.context.fitted import Cut, Fitted
@@ -53,13 +57,17 @@ def fit(
     Raises RequestTooLarge if what must stay is too large (`excess` tokens too many), InputError for a conversation that the
     API would not take, or a model that the catalog does not know where there is no `budget`.
     """
+    meant = named({}, model)
+    _check_amounts(max_tokens, budget)
+    if isinstance(messages, str | bytes | Mapping):
+        raise InputError(f"messages must be a list, not {type(messages).__name__}")
     given = plain(list(messages))
     check(given)
     if strategy not in STRATEGIES:
         raise InputError(f"unknown strategy {strategy!r}", hint=f"One of {', '.join(STRATEGIES)}.")
     if cache:
         given = [_unmarked(message) for message in given]
-    room = Room.of(model, max_tokens, budget, plain(system), plain(tools))
+    room = Room.of(meant, max_tokens, budget, plain(system), plain(tools))
     stay = _numbers(pinned, given)
     weights = [room.scale.message(message) for message in given]
     orphans, order = cuts(
@@ -71,6 +79,8 @@ def fit(
     after = list(talk.foreseen(order))
     wanted = _wanted(room, after)
     gone += [talk.make(cut) for cut in order[:wanted]]
+    if gone and room.binds_thinking and (cut := talk.unthink(min(min(each.messages) for each in gone))):
+        gone.append(talk.make(cut))
     if not room.bears(talk.weight):
         raise _too_large(talk, stay)
     can_go = after[wanted].tokens - after[-1].tokens
@@ -94,6 +104,13 @@ def _wanted(room: Room, after: Sequence[Weight]) -> int:
             return count
         notches += 1
     return next((few for few, weight in enumerate(after) if room.allows(weight)), len(after) - 1)
+
+
+def _check_amounts(max_tokens: object, budget: object) -> None:
+    """Refuse what is no number of tokens. Raises InputError."""
+    for name, value, least in (("max_tokens", max_tokens, 0), ("budget", 1 if budget is None else budget, 1)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InputError(f"{name} must be a whole number from {least} on, not {value!r:.40}")
 
 
 def _unmarked(message: dict[str, Any]) -> dict[str, Any]:

@@ -86,6 +86,11 @@ class Room:
         """The fewest tokens that the prompt cache keeps."""
         return self.facts.min_cacheable_tokens if self.facts else UNKNOWN_LEAST
 
+    @property
+    def binds_thinking(self) -> bool:
+        """Whether thinking is refused once something before it has changed. A model that is not known may do so."""
+        return self.facts is None or self.facts.thinking == "bound"
+
     def bears(self, weight: Weight) -> bool:
         """Whether the API may take so much, and the budget does."""
         return weight.tokens <= self.hard
