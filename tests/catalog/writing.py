@@ -21,7 +21,7 @@ def write(folder: Path, first_token_ms: list[float | None], **changes: Any) -> P
     path = folder / "ledger.sqlite3"
     with SqliteLedger(path) as ledger:
         for first in first_token_ms:
-            opened, closed = _entries(f"a{next(_names)}", first, **changes)
+            opened, closed = _entries(changes.get("attempt_id", f"a{next(_names)}"), first, **changes)
             ledger.open(opened)
             ledger.close(closed)
     return path
@@ -30,7 +30,7 @@ def write(folder: Path, first_token_ms: list[float | None], **changes: Any) -> P
 def _entries(name: str, first_token_ms: float | None, **changes: Any) -> tuple[OpenEntry, Entry]:
     opened = OpenEntry(
         attempt_id=name,
-        call_id=name,
+        call_id=changes.get("call_id", name),
         number=changes.get("number", 1),
         at_ns=changes.get("at_ns", NOW - HOUR),
         provider="anthropic",

@@ -182,7 +182,7 @@ def test_one_model_is_explained_with_its_sources(width: int, monkeypatch: pytest
         "tier-2 1k 450k 90k 44% 36% $500",
         "tier-2 1k 200k 2k",
         "reads from the cache are free of it",
-        "No calls of this model are in the ledger.",
+        "No calls of this model in the last 30 days are in the ledger.",
     ):
         assert text in said or width < 80, text
     assert "https://platform.claude.com/docs/en/api/rate-limits" in page
@@ -225,7 +225,7 @@ def test_what_calls_measured_stands_beside_the_published_figures(tmp_path: Path)
     row = next(line for line in run().stdout.splitlines() if line.startswith("claude-opus-4-0"))
     assert "400ms" in row
     page = flat(run("claude-opus-4").stdout)
-    assert "all 30 400ms 400ms 48 0% 0% 0% $22.50" in page
+    assert "all 30 400ms 400ms 47.6 0% 0% 0% $22.50" in page
     (alone,) = csv.DictReader(io.StringIO(run("claude-opus-4", "--csv").stdout))
     assert (alone["calls"], alone["first_token_p50_ms"]) == ("30", "400.0")
     (day,) = as_json("claude-opus-4")["days"]

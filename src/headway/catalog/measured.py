@@ -1,54 +1,45 @@
 """What your own calls measured: how fast models answer, how often they fail, what they really cost. Out of the ledger.
 
-One pass of SQL over the latest attempts; quantiles come from classes of two digits, so they are within 5 % of the value.
-Money is whole nanodollars. Replies whose tokens are estimated (cancelled, broken off, lost) are left out of speeds.
+Counts, shares and money are those of the ledger's sums, exact however many calls there are. Times and speeds are of a bounded
+number of attempts of every hour (`catalog.timing`). Money is whole nanodollars.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from headway.catalog.timing import LEAST, Timed, read_times
 from headway.errors import LedgerError
+from headway.ledger.columns import INPUT
+from headway.ledger.distinct import count_calls
 from headway.ledger.file import read_file
+from headway.ledger.parts import Parts, find_parts
+from headway.ledger.report import prepare
 
-LEAST = 20  # of whatever a figure is made of; below that it is chance, and nothing is said
-LATEST = 100_000  # attempts that are looked at, at most
 DAYS = 30
 
-_INPUT = "(input_tokens + cache_read_tokens + cache_write_5m_tokens + cache_write_1h_tokens)"
-_TOLD = "outcome = 'ok' AND estimated = 0 AND first_token_ms > 0"
-_FIRST = f"CASE WHEN {_TOLD} AND stream = 1 THEN first_token_ms END"
-_SPEED = f"""CASE WHEN {_TOLD} AND total_ms > first_token_ms + 50 AND output_tokens >= 20
-    THEN output_tokens * 1000.0 / (total_ms - first_token_ms) END"""
-_WHERE = """WHERE id > ? AND at_ns >= ? AND model_served <> '' AND pool <> ''
-    AND pool NOT LIKE '%/count_tokens' AND pool NOT LIKE '%/batches'"""
-_SUMS = f"""
-    SELECT {{key}} AS k, model_served, count(*), sum(number = 1), sum(outcome = 'ok'),
-        sum(outcome IN ('rate_limited', 'ramp_limited')),
-        sum(outcome IN ('overloaded', 'failed', 'rejected', 'stopped')),
-        total((outcome = 'ok') * cache_read_tokens), total((outcome = 'ok') * {_INPUT}),
-        sum(cost_nanousd), sum(cost_nanousd IS NULL), sum(estimated)
-    FROM attempts {_WHERE} GROUP BY k, model_served"""
-_CLASSES = f"""
-    SELECT k, model_served, v, count(*) FROM (
-        SELECT {{key}} AS k, model_served, {{value}} AS raw,
-            CASE WHEN {{value}} < 100 THEN round({{value}}, 0) WHEN {{value}} < 1e3 THEN round({{value}} / 10) * 10
-                 WHEN {{value}} < 1e4 THEN round({{value}} / 100) * 100 WHEN {{value}} < 1e5 THEN round({{value}} / 1e3) * 1e3
-                 ELSE round({{value}} / 1e4) * 1e4 END AS v
-        FROM attempts {_WHERE})
-    WHERE raw IS NOT NULL GROUP BY k, model_served, v"""
-_DAY = "strftime('%Y-%m-%d', at_ns / 1000000000, 'unixepoch')"
-
-
-_Steps = Iterable[tuple[float, int]]
-_Names = Callable[
-    [str, str], tuple[str, ...]
-]  # (group, model of the ledger) -> the keys under which it counts
+_DAY_NS = 86400 * 10**9
+_DAY = "strftime('%Y-%m-%d', hour * 3600, 'unixepoch')"
+_MODEL = """CASE WHEN pool = '' OR pool LIKE '%/count_tokens' OR pool LIKE '%/batches' THEN '' ELSE model_served END"""
+_BROKEN = "outcome IN ('overloaded', 'failed', 'rejected', 'stopped')"
+_SUMMED = (
+    "attempts",
+    "(outcome = 'ok') * attempts",
+    "(outcome IN ('rate_limited', 'ramp_limited')) * attempts",
+    f"({_BROKEN}) * attempts",
+    "(outcome = 'ok') * cache_read_tokens",
+    f"(outcome = 'ok') * {INPUT}",
+    "cost_nanousd",
+    "unpriced",
+    "estimated",
+)
+_Name = Callable[[str], str]
+_Told = Callable[[int], object] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +47,8 @@ class Measured:
     """What calls of one model measured. None: fewer than `LEAST` to make it of, or a price is not known.
 
     Shares are of attempts: `failed` without 429s, which are `refused`; `cached` is of the input of replies.
-    `nanousd_per_1000_calls` is all that calls cost, retries and broken attempts included.
+    `nanousd_per_1000_calls` is all that calls cost, retries and broken attempts included. `first_day` to `last_day` (UTC) are
+    those with calls; the `timed` replies are from `timed_from` on.
     """
 
     key: str
@@ -72,81 +64,114 @@ class Measured:
     cached: float | None
     nanousd_per_1000_calls: int | None
     estimated: int
+    first_day: str = ""
+    last_day: str = ""
+    timed_from: str = ""
 
 
-def by_model(path: Path, name: Callable[[str], str], now_ns: int) -> dict[str, Measured]:
+def by_model(path: Path, name: _Name, now_ns: int, told: _Told = None) -> dict[str, Measured]:
     """The last `DAYS` days by model; `name` says which model an id of the ledger is. A ledger that is not there is empty.
 
-    LedgerError for a file that cannot be read.
+    `told` hears how many attempts are still to be added up. LedgerError for a file that cannot be read.
     """
-    return _measured(path, "''", lambda _, served: (name(served),), now_ns)
+    return _read(path, name, now_ns, told, "")
 
 
-def by_day(path: Path, name: Callable[[str], str], model: str, now_ns: int) -> dict[str, Measured]:
+def by_day(path: Path, name: _Name, model: str, now_ns: int, told: _Told = None) -> dict[str, Measured]:
     """The last `DAYS` days of one model, by day (UTC), in order, and last of all "all". Empty: no calls of it."""
-    found = _measured(path, _DAY, lambda day, served: (day, "all") if name(served) == model else (), now_ns)
-    return {day: found[day] for day in sorted(found)}
+    return _read(path, name, now_ns, told, model)
 
 
-def _measured(path: Path, key: str, name: _Names, now_ns: int) -> dict[str, Measured]:
+def _read(path: Path, name: _Name, now_ns: int, told: _Told, model: str) -> dict[str, Measured]:
     if not path.exists():
         return {}
-    sums: dict[str, list[int]] = defaultdict(lambda: [0] * 10)
+    prepare(path, told)
+    since_ns = (now_ns - DAYS * _DAY_NS) // _DAY_NS * _DAY_NS
     try:
         with closing(read_file(path)) as db:
             db.execute("BEGIN")
-            newest = db.execute("SELECT max(id) FROM attempts").fetchone()[0] or 0
-            where = (newest - LATEST, now_ns - DAYS * 86400 * 10**9)
-            for group, model, *counts in db.execute(_SUMS.format(key=key), where):
-                for each in name(group, model):
-                    for place, count in enumerate(counts):
-                        sums[each][place] += int(count or 0)
-            first = _values(db, key, _FIRST, where, name)
-            speed = _values(db, key, _SPEED, where, name)
+            counts = _Counts(db, find_parts(db, since_ns), name)
+            return counts.days(model) if model else counts.models()
     except sqlite3.Error as error:
         raise LedgerError(f"cannot read the ledger {path}: {error}") from error
-    return {
-        group: _line(group, line, first.get(group, ()), speed.get(group, ())) for group, line in sums.items()
-    }
 
 
-def _values(
-    db: sqlite3.Connection, key: str, value: str, where: tuple[int, int], name: _Names
-) -> dict[str, list[tuple[float, int]]]:
-    found: dict[str, list[tuple[float, int]]] = defaultdict(list)
-    for group, model, step, count in db.execute(_CLASSES.format(key=key, value=value), where):
-        for each in name(group, model):
-            found[each].append((step, count))
-    return found
+class _Counts:
+    """The sums by model and day, of one moment."""
+
+    def __init__(self, db: sqlite3.Connection, parts: Parts, name: _Name) -> None:
+        self._db, self._parts, self._name = db, parts, name
+        self._sums: dict[str, dict[str, list[int]]] = defaultdict(dict)
+        self._served: dict[str, set[str]] = defaultdict(set)
+        asked = ", ".join(f"sum({each})" for each in _SUMMED)
+        for source in (*parts.sums(), parts.attempts()):
+            sql = f"SELECT {_MODEL} AS k1, {_DAY} AS k2, {asked} FROM ({source.sql}) GROUP BY k1, k2"
+            for served, day, *found in db.execute(sql, source.values):
+                if served:
+                    days = self._sums[name(served)]
+                    days[day] = _together([days.get(day, [0] * len(_SUMMED)), found])
+                    self._served[name(served)].add(served)
+
+    def models(self) -> dict[str, Measured]:
+        calls = self._calls("''")
+        times = read_times(self._db, self._days_of(self._sums), self._served)
+        return {
+            model: _line(model, days, calls[model, ""], times.all_of(model))
+            for model, days in self._sums.items()
+        }
+
+    def days(self, model: str) -> dict[str, Measured]:
+        days = self._sums.get(model)
+        if days is None:
+            return {}
+        calls, total = self._calls(_DAY), self._calls("''")[model, ""]
+        times = read_times(self._db, self._days_of(self._sums), {model: self._served[model]}, every_day=True)
+        found = {
+            day: _line(day, {day: days[day]}, calls[model, day], times.of_day(model, day))
+            for day in sorted(days)
+        }
+        return found | {"all": _line("all", days, total, times.all_of(model))}
+
+    def _calls(self, second: str) -> dict[tuple[str, str], int]:
+        found: dict[tuple[str, str], int] = defaultdict(int)
+        named = f"{_MODEL} AS k1, {second} AS k2"
+        for (served, day), calls in count_calls(self._db, named, self._parts).items():
+            found[self._name(served), day] += calls
+        return found
+
+    @staticmethod
+    def _days_of(sums: dict[str, dict[str, list[int]]]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for model, days in sums.items():
+            for day in days:
+                found[day].add(model)
+        return found
 
 
-def _line(key: str, sums: list[int], first: _Steps, speed: _Steps) -> Measured:
-    attempts, calls, replies, refused, failed, read, prompt, cost, unpriced, estimated = sums
-    enough, first, speed = attempts >= LEAST, sorted(first), sorted(speed)
+def _together(counts: list[list[int]]) -> list[int]:
+    return [sum(each) for each in zip(*counts, strict=True)]
+
+
+def _line(key: str, days: dict[str, list[int]], calls: int, timed: Timed) -> Measured:
+    attempts, replies, refused, failed, read, prompt, cost, unpriced, estimated = _together(
+        list(days.values())
+    )
+    enough = attempts >= LEAST
     return Measured(
         key,
         calls,
         attempts,
         replies,
-        sum(count for _, count in first),
-        _quantile(first, 0.5),
-        _quantile(first, 0.9),
-        _quantile(speed, 0.5),
+        len(timed.first_ms),
+        timed.first(0.5),
+        timed.first(0.9),
+        timed.speed(0.5),
         failed / attempts if enough else None,
         refused / attempts if enough else None,
         read / prompt if replies >= LEAST and prompt else None,
         (cost * 1000 + calls // 2) // calls if calls >= LEAST and not unpriced else None,
         estimated,
+        min(days),
+        max(days),
+        timed.since,
     )
-
-
-def _quantile(steps: list[tuple[float, int]], share: float) -> float | None:
-    total = sum(count for _, count in steps)
-    if total < LEAST:
-        return None
-    seen = 0
-    for value, count in steps:
-        seen += count
-        if seen >= share * total:
-            return value
-    return None

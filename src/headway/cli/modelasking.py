@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from headway.cli.progress import Progress
 from headway.config import Config
 from headway.errors import HeadwayError, LedgerError
 from headway.ledger.sqlite import default_path
@@ -20,6 +22,8 @@ if TYPE_CHECKING:  # a table of what is published asks nobody
     from headway.catalog.limits import KnownLimits
     from headway.catalog.measured import Measured
     from headway.catalog.organisation import Live
+
+    _Read = Callable[[Path, Callable[[int], object]], dict[str, Measured]]
 
 _FRESH_NS = 3600 * 10**9  # for so long the organisation's limits are not asked for again
 
@@ -44,12 +48,13 @@ class View:
             return None
         return Path(self.config.ledger) if self.config.ledger else default_path()
 
-    def read_measured(self, read: Callable[[Path], dict[str, Measured]]) -> dict[str, Measured]:
+    def read_measured(self, read: _Read) -> dict[str, Measured]:
         """What the ledger measured. One that cannot be read is a note, unless it was named just now: then a LedgerError."""
         if self.path is None:
             return {}
         try:
-            return read(self.path)
+            with Progress(sys.stderr, "adding up the ledger") as progress:
+                return read(self.path, progress.left)
         except LedgerError as error:
             if self.config.sources.get("ledger") == "--ledger":
                 raise

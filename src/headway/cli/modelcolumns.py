@@ -88,7 +88,7 @@ def size(tokens: float | None) -> str:
     for scale, unit in ((1_000_000, "M"), (1000, "k")):
         if tokens >= scale:
             return f"{tokens / scale:.3g}{unit}"
-    return f"{tokens:g}"
+    return f"{tokens:.3g}" if tokens < 999.5 else "1k"
 
 
 def price(nanodollars: int | None) -> str:

@@ -9,7 +9,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from headway.catalog.matrix import Row
-from headway.catalog.measured import DAYS, LEAST, Measured
+from headway.catalog.measured import DAYS, Measured
+from headway.catalog.timing import AN_HOUR, LEAST
 from headway.charts.figure import Figure, Lines, Series
 from headway.charts.terminal import draw
 from headway.cli.figures import dollars
@@ -23,7 +24,10 @@ def measured(row: Row, days: Mapping[str, Measured], width: int) -> list[Rendera
     """A table by day, and all of them together."""
     title = Text(f"\nMeasured by your calls, last {DAYS} days", style="bold")
     if row.measured is None:
-        return [title, Text("No calls of this model are in the ledger.", style="dim")]
+        return [
+            title,
+            Text(f"No calls of this model in the last {DAYS} days are in the ledger.", style="dim"),
+        ]
     table = plain(("day", False), ("calls", True), ("first", True), ("P90", True), ("tok/s", True))
     for name in ("failed", "429s", "cached", "$/1k calls")[: 4 if width >= 70 else 1]:
         table.add_column(name, justify="right")
@@ -31,6 +35,9 @@ def measured(row: Row, days: Mapping[str, Measured], width: int) -> list[Rendera
         cells = (*_measured_cells(each),)[: len(table.columns) - 1]
         table.add_row(name, *cells, style="bold" if name == "all" else "")
     said = f"Nothing is said of fewer than {LEAST}."
+    if row.measured.timed < row.measured.replies and row.measured.timed_from:
+        what = f"Times are of {row.measured.timed:,} streamed replies since {row.measured.timed_from}"
+        said += f" {what}, of at most {AN_HOUR:,} attempts of an hour; the rest is exact."
     if row.measured.estimated:
         said += f" {row.measured.estimated:,} of {row.measured.attempts:,} attempts are estimated."
     return [title, table, Text(said, style="dim")]

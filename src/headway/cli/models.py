@@ -113,7 +113,11 @@ def _rows(
         _check_provider(provider)
     rows = []
     if provider in (None, CLAUDE):
-        measured = view.read_measured(lambda path: by_model(path, name_of, view.now_ns)) if measuring else {}
+        measured = (
+            view.read_measured(lambda path, told: by_model(path, name_of, view.now_ns, told))
+            if measuring
+            else {}
+        )
         rows = claude_rows(view.today, view.now_ns, measured, told)
     if everyone or provider not in (None, CLAUDE):
         rows += other_rows(view.now_ns, provider or "")
@@ -144,7 +148,7 @@ def _explain(view: View, row: Row, as_json: bool) -> None:
     own = view.limits().get(row.pool) if row.pool else None
     days = {}
     if row.provider == CLAUDE:
-        days = view.read_measured(lambda path: by_day(path, name_of, row.model, view.now_ns))
+        days = view.read_measured(lambda path, told: by_day(path, name_of, row.model, view.now_ns, told))
     row = replace(row, measured=days.pop("all", None))
     if as_json:
         shown = _for_machines(row, own) | {
@@ -188,15 +192,18 @@ def _about(view: View, shown: list[Shown], columns: set[str]) -> list[str]:
     """What a number alone would hide, and what there was no room for."""
     from headway.catalog.facts import other_facts
     from headway.catalog.matrix import CLAUDE
-    from headway.catalog.measured import DAYS, LEAST
+    from headway.catalog.timing import LEAST
 
     notes = ["Prices: dollars per million tokens" + _dearer(shown) + "."]
     notes += [_whose_limits(view, shown)] if "requests" in columns else []
     if "start" in columns:
         notes.append("Below a tier's name: requests, input and output tokens a minute.")
     if "first" in columns:
+        measured = [each.row.measured for each in shown if each.row.measured is not None]
+        since, until = min(each.first_day for each in measured), max(each.last_day for each in measured)
+        span = since if since == until else f"{since} to {until}"
         about = "first token and tokens a second at the median; nothing of fewer than"
-        notes.append(f"Measured: your calls of the last {DAYS} days, {about} {LEAST}.")
+        notes.append(f"Measured: your calls of {span}, {about} {LEAST}.")
     if "status" not in columns:
         ending = [each.row for each in shown if each.row.retires]
         notes += [
