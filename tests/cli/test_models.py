@@ -7,6 +7,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from headway.catalog.limits import KnownLimits
 from headway.catalog.matrix import Row
 from headway.cli.modelcolumns import Shown, as_csv, as_markdown, price, share, size, table
 from headway.cli.modelpage import cost_of
-from headway.cli.models import models
+from headway.cli.models import _ending, models
 from headway.core.call import Unit
 from headway.core.limit import Limit
 from headway.emulator.server import Emulator
@@ -370,3 +371,15 @@ def test_names_from_outside_neither_drive_the_terminal_nor_break_a_table() -> No
         assert len(as_markdown(shown).splitlines()) == 3
         assert len(list(csv.reader(io.StringIO(as_csv(shown))))) == 2
         assert table(shown, 80).row_count == 1
+
+
+def test_a_day_that_is_past_is_not_told_as_one_to_come() -> None:
+    row = Row("anthropic", "m", None, None, (), "", "active", "2026-06-15", {})
+    assert _ending(row, "2026-11-24") == "m was to retire 2026-06-15; the API still lists it."
+    assert _ending(row, "2026-06-01") == "m retires 2026-06-15."
+    assert _ending(replace(row, status="retired"), "2026-11-24") == "m retired 2026-06-15."
+
+
+def test_without_limits_it_says_how_to_see_those_of_a_tier() -> None:
+    assert "--tier start, build or scale" in flat(run().stdout)
+    assert "--tier start, build or scale" not in flat(run("--tier", "scale").stdout)

@@ -74,7 +74,7 @@ def page(
 ) -> RenderableType:
     """The model for eyes. `colour`: whether charts may have it."""
     sources = sources_of(row, today)
-    parts: list[RenderableType] = [_head(row), _facts(row, _numbers(sources))]
+    parts: list[RenderableType] = [_head(row, today), _facts(row, _numbers(sources))]
     if row.prices:
         parts += [_title("Prices, per million tokens"), _prices(row)]
         parts += [Text(line, style="") for line in _full(row)]
@@ -93,16 +93,19 @@ def _title(text: str) -> Text:
     return Text(f"\n{text}", style="bold")
 
 
-def _head(row: Row) -> Text:
+def _head(row: Row, today: str) -> Text:
     head = Text(visible(row.model), style="bold")
     names = row.facts.names if row.facts else ()
     if names:
         head.append(f"  also {', '.join(names)}", style="dim")
     style = {"active": "green", "deprecated": "yellow", "retired": "red"}.get(row.status, "")
     if row.status:
-        verb = (
-            "retired" if row.status == "retired" else f"{row.status}, retires" if row.retires else row.status
-        )
+        if row.status == "retired" or not row.retires:
+            verb = row.status
+        elif row.retires <= today:
+            verb = "listed by the API, though it was to retire"
+        else:
+            verb = f"{row.status}, retires"
         head.append(f"\n{verb} {row.retires}".rstrip(), style=style)
     if row.facts and row.facts.note:
         head.append(f"  {row.facts.note}", style="")

@@ -198,6 +198,8 @@ def _about(view: View, shown: list[Shown], columns: set[str]) -> list[str]:
     notes += [_whose_limits(view, shown)] if "requests" in columns else []
     if "start" in columns:
         notes.append("Below a tier's name: requests, input and output tokens a minute.")
+    elif "requests" not in columns and any(each.row.tiers for each in shown):
+        notes.append("Limits a minute: --tier start, build or scale shows those of a tier.")
     if "first" in columns:
         measured = [each.row.measured for each in shown if each.row.measured is not None]
         since, until = min(each.first_day for each in measured), max(each.last_day for each in measured)
@@ -205,15 +207,20 @@ def _about(view: View, shown: list[Shown], columns: set[str]) -> list[str]:
         about = "first token and tokens a second at the median; nothing of fewer than"
         notes.append(f"Measured: your calls of {span}, {about} {LEAST}.")
     if "status" not in columns:
-        ending = [each.row for each in shown if each.row.retires]
-        notes += [
-            f"{row.model} {'retired' if row.status == 'retired' else 'retires'} {row.retires}."
-            for row in ending[:5]
-        ]
+        notes += [_ending(each.row, view.today) for each in [each for each in shown if each.row.retires][:5]]
     providers = {each.row.provider for each in shown} - {CLAUDE}
     if len(providers) == 1:
         notes += [fact.says for fact in other_facts() if fact.about in providers]
     return notes
+
+
+def _ending(row: Row, today: str) -> str:
+    """When a model goes or went; of one whose day is past the API may still say that it is there."""
+    if row.status == "retired":
+        return f"{row.model} retired {row.retires}."
+    if row.retires <= today:
+        return f"{row.model} was to retire {row.retires}; the API still lists it."
+    return f"{row.model} retires {row.retires}."
 
 
 def _whose_limits(view: View, shown: list[Shown]) -> str:
