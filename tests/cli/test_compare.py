@@ -102,9 +102,9 @@ def test_every_variant_is_asked_every_input_and_a_row_says_what_came(headway: He
 
 
 def test_the_cost_is_that_of_the_ledger_to_the_nanodollar(headway: Headway) -> None:
-    headway.environment["HEADWAY_LEDGER"] = str(headway.folder / "ledger.sqlite3")
+    ledger_file = str(headway.folder / "ledger.sqlite3")
     with Emulator(FAST + "&error=0.1") as provider:
-        report = compared(headway, url=provider.url)
+        report = compared(headway, "--ledger", ledger_file, url=provider.url)
     with sqlite3.connect(headway.folder / "ledger.sqlite3") as ledger:
         (cost, jobs) = ledger.execute(
             "SELECT sum(cost_nanousd), group_concat(DISTINCT job) FROM attempts"
@@ -279,6 +279,16 @@ def test_emulated_replies_are_said_to_be_and_are_not_taken_for_true_ones(
     server = serve(lambda _request: "4")
     compared(headway, url=server.url)
     assert server.requests == 24
+
+
+def test_show_with_nothing_on_file_says_just_that(headway: Headway) -> None:
+    code, out, err = headway.run("compare", "v.toml", "i.jsonl", "--show")
+    assert (code, out, err) == (
+        0,
+        "There are no replies yet: 24 calls are to be made. Leave --show out.\n",
+        "",
+    )
+    assert not (headway.folder / "v.results.jsonl").exists()
 
 
 def test_show_sends_nothing_and_needs_no_key(headway: Headway, serve: Any) -> None:

@@ -109,3 +109,12 @@ def test_a_file_that_holds_something_else_is_not_overwritten(tmp_path: Path, tex
     with pytest.raises(OutputError, match="something else"):
         write_rows(path, [row("a", 1)])
     assert path.read_text("utf-8") == text
+
+
+def test_a_check_that_takes_too_long_is_ended_with_variant_and_input() -> None:
+    def forever(_text: str, _fields: object) -> bool:
+        while True:
+            pass
+
+    with pytest.raises(InputError, match=r"variant 'a' for input 'one' \(line 1\)"):
+        list(rows(TRIALS, REPLIES, Check("python x:y", forever, timeout_s=0.05)))

@@ -31,9 +31,9 @@ def test_totals_are_exact_and_errors_are_no_replies() -> None:
 
 def test_the_ninetieth_percentile_of_a_few_calls_is_not_said() -> None:
     few, enough = (summary("a", rows_of("a", [1.0] * count), 0.95, scored=True) for count in (9, 10))
-    assert few.total.p50 == 10.0
-    assert few.total.p90 is None
-    assert enough.total.p90 == 10.0
+    assert few.total_ms.p50 == 10.0
+    assert few.total_ms.p90 is None
+    assert enough.total_ms.p90 == 10.0
 
 
 def test_the_share_that_is_read_from_the_cache_is_of_all_input() -> None:
@@ -51,7 +51,7 @@ def test_calls_without_a_verdict_are_counted_and_do_not_count() -> None:
 
 def test_nothing_asked_is_nothing_known() -> None:
     found = summary("a", [], 0.95, scored=True)
-    assert (found.calls, found.score, found.cached, found.total.p50) == (0, None, None, None)
+    assert (found.calls, found.score, found.cached, found.total_ms.p50) == (0, None, None, None)
 
 
 def test_repeats_of_an_input_are_averaged_first() -> None:

@@ -112,3 +112,13 @@ def test_messages_of_a_variant_come_before_its_prompt() -> None:
         "{x}", "S", messages=[{"role": "user", "content": "{x}?"}, {"role": "assistant", "content": "ok"}]
     )
     assert [message["content"] for message in request["messages"]] == ["X?", "ok", "X"]
+
+
+def test_text_that_is_not_utf_8_is_refused_with_its_line() -> None:
+    with pytest.raises(InputError, match="line 2: not UTF-8 text"):
+        read_inputs(io.BytesIO(b"fine\nbad \xff\n"), "inputs.txt", is_text=True)
+
+
+def test_max_tokens_below_1_is_refused_with_variant_and_key(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="variant 'short': max_tokens is -4"):
+        sheet_of(tmp_path, '[[variant]]\nname = "short"\nmodel = "m"\nmax_tokens = -4\nprompt = "x"\n')

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.workbench.rows import Row
-from headway.workbench.verdict import Verdict, Word, judge_variants
+from headway.workbench.summary import summary
+from headway.workbench.verdict import Verdict, Word, judge_variants, with_caveats
 
 from .made import row, rows_of
 
@@ -138,4 +141,45 @@ def test_what_is_chosen_is_never_shown_to_be_worse_and_is_never_dearer_than_the_
 def test_one_variant_is_no_comparison() -> None:
     assert verdict(rows_of("base", scores(5, 1))).lines == (
         "There is one variant: nothing to compare it with.",
+    )
+
+
+def test_without_replies_there_is_no_verdict_and_no_false_reason() -> None:
+    nothing = judge_variants({"a": [], "b": []}, "a", margin=0.05, confidence=0.95, scored=True)
+    assert (nothing.choice, nothing.lines) == (None, ("There are no replies yet, and so no verdict.",))
+    for by_variant in ({"a": [], "b": rows_of("b", [1.0] * 40)}, {"b": rows_of("b", [1.0] * 40), "a": []}):
+        some = judge_variants(by_variant, next(iter(by_variant)), margin=0.05, confidence=0.95, scored=True)
+        assert some.lines == ("No verdict yet: a has no replies.",)
+
+
+def test_a_variant_without_replies_is_named_and_the_others_are_held_side_by_side() -> None:
+    by_variant = {"a": rows_of("a", [1.0] * 90), "b": rows_of("b", [1.0] * 90, 500), "c": []}
+    found = judge_variants(by_variant, "a", margin=0.1, confidence=0.95, scored=True)
+    assert found.choice == "b"
+    assert found.lines[-1] == "Nothing is said of c: no replies yet."
+
+
+@pytest.mark.parametrize(("cut", "is_said"), [(30, False), (50, True)])
+def test_the_verdict_itself_says_that_most_replies_of_the_choice_were_cut_off(
+    cut: int, is_said: bool
+) -> None:
+    ours = [
+        replace(row, stop_reason="max_tokens" if number < cut else "end_turn")
+        for number, row in enumerate(rows_of("b", [1.0] * 90, 500))
+    ]
+    by_variant = {"a": rows_of("a", [1.0] * 90), "b": ours}
+    found = judge_variants(by_variant, "a", margin=0.1, confidence=0.95, scored=True)
+    summaries = [summary(name, rows, 0.95, scored=True) for name, rows in by_variant.items()]
+    first = with_caveats(found, summaries, emulated=False).lines[0]
+    assert (f"But {cut} of its 90 replies were cut off" in first) == is_said
+
+
+def test_the_verdict_itself_says_that_replies_were_emulated() -> None:
+    by_variant = {"a": rows_of("a", [1.0] * 40), "b": rows_of("b", [1.0] * 40)}
+    found = judge_variants(by_variant, "a", margin=0.1, confidence=0.95, scored=True)
+    summaries = [summary(name, rows, 0.95, scored=True) for name, rows in by_variant.items()]
+    assert (
+        with_caveats(found, summaries, emulated=True)
+        .lines[0]
+        .startswith("Of emulated filler, which says nothing")
     )

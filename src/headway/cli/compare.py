@@ -54,11 +54,11 @@ Baseline = Annotated[
     str | None, typer.Option(help="The variant that the others are held against. Default: the first.")
 ]
 JudgeModel = Annotated[
-    str | None, typer.Option(metavar="MODEL", help="The model that judges; it wins over [judge].")
+    str | None, typer.Option(metavar="MODEL", help="The model that judges; it wins over \\[judge].")
 ]
 Margin = Annotated[
     float,
-    typer.Option(help="How much worse still counts as not worse, in points of 100 [5].", min=0.1, max=50),
+    typer.Option(help="How much worse still counts as not worse, in points of 100.", min=0.1, max=50),
 ]
 Confidence = Annotated[
     float, typer.Option(help="Confidence of all intervals together, in percent.", min=50, max=99.9)
@@ -70,6 +70,10 @@ Emulate = Annotated[
         metavar="[PROFILE]",
         help=f"Run against the built-in emulator; no key needed. Without a profile: {DEFAULT_PROFILE}.",
     ),
+]
+LedgerFile = Annotated[
+    str | None,
+    typer.Option("--ledger", help="The ledger's file, or none. Default: the platform's data folder."),
 ]
 RetryErrored = Annotated[
     bool, typer.Option("--retry-errored", help="Ask again what ended with an error before.")
@@ -89,6 +93,7 @@ def compare(
     margin: Margin = 5.0,
     confidence: Confidence = 95.0,
     emulate: Emulate = None,
+    ledger: LedgerFile = None,
     retry_errored: RetryErrored = False,
     show: Show = False,
     as_json: AsJson = False,
@@ -116,7 +121,7 @@ def compare(
             (margin, confidence),
             emulate,
         )
-        config = load(os.environ, flags=True, max_cost=max_cost)
+        config = load(os.environ, flags=True, max_cost=max_cost, ledger=ledger)
         if emulate is not None and not show:
             config = stack.enter_context(_emulated(config, emulate))
         elif not show:
@@ -177,6 +182,10 @@ def _go(comparison: Comparison, as_json: bool, *, show: bool) -> int:
         told = {"stopped": stop and stop.reason, "results": str(comparison.options.output), **asdict(report)}
         sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
         sys.stdout.buffer.flush()
+    elif show and report.missing == report.calls:
+        sys.stdout.write(
+            f"There are no replies yet: {report.calls:,} calls are to be made. Leave --show out.\n"
+        )
     else:
         console = Console(highlight=False)
         console.print(picture(report, console.width))
@@ -292,7 +301,7 @@ def _cost(each: Summary, _beside: Beside | None) -> str:
 
 
 def _times(_each: Summary, beside: Beside | None) -> str:
-    found = None if beside is None else beside.cost
+    found = None if beside is None else beside.cost_ratio
     return "" if found is None else f"{found.value:.2f} ({found.low:.2f}-{found.high:.2f})"
 
 
@@ -341,8 +350,11 @@ _FIGURES: tuple[tuple[str, Callable[[Summary, Beside | None], str]], ...] = (
     ("input a call", _mean(lambda each: each.input_tokens)),
     ("read from cache", _cached),
     ("output a call", _mean(lambda each: each.output_tokens)),
-    ("output P50 / P90", _spread(lambda each: each.output, lambda tokens: humane(round(tokens)))),
-    ("first token P50 / P90", _spread(lambda each: each.first_token, _seconds)),
-    ("whole reply P50 / P90", _spread(lambda each: each.total, _seconds)),
+    (
+        "output P50 / P90",
+        _spread(lambda each: each.output_tokens_a_call, lambda tokens: humane(round(tokens))),
+    ),
+    ("first token P50 / P90", _spread(lambda each: each.first_token_ms, _seconds)),
+    ("whole reply P50 / P90", _spread(lambda each: each.total_ms, _seconds)),
     ("ended otherwise", _ends),
 )

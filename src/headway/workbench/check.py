@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,38 @@ from headway.workbench.template import filled, places
 
 Passes = Callable[[str, Mapping[str, Any]], bool]
 KINDS = ("regex", "contains", "schema", "python")
+TIMEOUT_S = 10.0
+_LONGEST_S = 86_400
 _FENCED = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n\s*```\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`passes` is told an output and the fields of its input. `what` names it for people."""
+    """`passes` is told an output and the fields of its input. `what` names it for people. One takes `timeout_s` at most."""
 
     what: str
     passes: Passes
     wants: tuple[str, ...] = ()
+    timeout_s: float = TIMEOUT_S
 
 
 def read_check(table: Mapping[str, Any], folder: Path) -> Check | None:
     """The check of a [check] table; None: it is empty. Raises InputError."""
     if not table:
         return None
+    timeout_s = table.get("timeout_s", TIMEOUT_S)
+    if (
+        not isinstance(timeout_s, int | float)
+        or isinstance(timeout_s, bool)
+        or not 0 < timeout_s < _LONGEST_S
+    ):
+        raise InputError("[check] timeout_s must be a number of seconds, above 0")
+    table = {key: value for key, value in table.items() if key != "timeout_s"}
+    found = _check(table, folder)
+    return replace(found, timeout_s=float(timeout_s))
+
+
+def _check(table: Mapping[str, Any], folder: Path) -> Check:
     if len(table) != 1 or (kind := next(iter(table))) not in KINDS:
         raise InputError(f"[check] has {', '.join(table)}", hint=f"Give it one of {', '.join(KINDS)}.")
     value = table[kind]

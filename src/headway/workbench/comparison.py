@@ -15,13 +15,14 @@ from headway.jobs.ending import Stop
 from headway.jobs.view import View
 from headway.workbench.bench import Bench
 from headway.workbench.check import Check, read_check
-from headway.workbench.judge import Case, Judge, cases, read_judge, verdict
+from headway.workbench.judge import Case, Judge, cases, read_judge
+from headway.workbench.judge import verdict as judged_as
 from headway.workbench.record import Reply
 from headway.workbench.rows import Row, is_ours, rows, write_rows
 from headway.workbench.summary import Summary, summary
 from headway.workbench.trials import Trial, trials
 from headway.workbench.variants import Input, Sheet, check_fields
-from headway.workbench.verdict import CONFIDENCE, MARGIN, Verdict, judge_variants
+from headway.workbench.verdict import CONFIDENCE, MARGIN, Verdict, judge_variants, with_caveats
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,26 +115,29 @@ class Comparison:
             known = [(case, replies.get(case.id)) for case in self._cases(self.judge, replies)]
             judged = [(case, reply) for case, reply in known if reply is not None]
             found = _with_verdicts(found, judged, self.judge, self.baseline)
-        write_rows(options.output, found)
+        if found or options.output.exists():
+            write_rows(options.output, found)
         by_variant = {
             variant.name: [row for row in found if row.variant == variant.name]
             for variant in options.sheet.variants
         }
         scored = self.check is not None or self.judge is not None
+        summaries = tuple(
+            summary(name, some, options.confidence, scored=scored) for name, some in by_variant.items()
+        )
+        verdict = judge_variants(
+            by_variant,
+            self.baseline,
+            margin=options.margin,
+            confidence=options.confidence,
+            scored=scored,
+            pairwise=self.judge is not None and self.judge.pairwise,
+        )
         return Report(
             calls=len(self.trials),
             missing=len(self.trials) - len(found),
-            summaries=tuple(
-                summary(name, some, options.confidence, scored=scored) for name, some in by_variant.items()
-            ),
-            verdict=judge_variants(
-                by_variant,
-                self.baseline,
-                margin=options.margin,
-                confidence=options.confidence,
-                scored=scored,
-                pairwise=self.judge is not None and self.judge.pairwise,
-            ),
+            summaries=summaries,
+            verdict=with_caveats(verdict, summaries, emulated=bool(options.emulated)),
             check=self.check.what if self.check else "",
             judge_model=self.judge.model if self.judge else "",
             judge_calls=len(judged),
@@ -175,7 +179,7 @@ def _with_verdicts(
     found: Sequence[Row], judged: Sequence[tuple[Case, Reply]], judge: Judge, baseline: str
 ) -> list[Row]:
     """Rows with what the judge said. What failed, or failed its check, is worth nothing; without a verdict: unknown."""
-    said = {case.trial.id: (verdict(case, reply.text), reply) for case, reply in judged}
+    said = {case.trial.id: (judged_as(case, reply.text), reply) for case, reply in judged}
     with_verdicts = []
     for row in found:
         value, reply = said.get(row.id, (None, None))
@@ -189,6 +193,6 @@ def _with_verdicts(
 
 def _first_share(judged: Sequence[tuple[Case, Reply]]) -> float | None:
     """How often the answer that came first was taken, of the pairs that one of both won."""
-    told = [(case.first_is_ours, verdict(case, reply.text)) for case, reply in judged]
+    told = [(case.first_is_ours, judged_as(case, reply.text)) for case, reply in judged]
     firsts = [(value == 1.0) == first for first, value in told if value in (0.0, 1.0)]
     return sum(firsts) / len(firsts) if firsts else None

@@ -84,6 +84,8 @@ def read_judge(table: Mapping[str, Any], model: str | None) -> Judge | None:
     pairwise, most = table.get("pairwise", False), table.get("max_tokens", MAX_TOKENS)
     if not isinstance(pairwise, bool) or not isinstance(most, int) or isinstance(most, bool):
         raise InputError("[judge]: pairwise must be true or false, max_tokens a whole number")
+    if most < 1:
+        raise InputError(f"[judge]: max_tokens is {most}, and must be 1 or more")
     return Judge(chosen, rubric, pairwise, most)
 
 

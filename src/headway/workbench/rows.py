@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from headway.errors import OutputError
+from headway.errors import InputError, OutputError
 from headway.providers.usage import usage_of
+from headway.workbench.bounded import TookTooLong, at_most
 from headway.workbench.check import Check
 from headway.workbench.record import Reply
 from headway.workbench.trials import Trial
@@ -68,7 +69,7 @@ def _row(trial: Trial, reply: Reply, check: Check | None) -> Row:
     written = usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
     succeeded = reply.message is not None
     asked = check is not None and not reply.failed_there
-    passed = succeeded and check.passes(text, trial.input.fields) if asked and check is not None else None
+    passed = succeeded and _passes(check, text, trial) if asked and check is not None else None
     return Row(
         id=trial.id,
         variant=trial.variant,
@@ -93,6 +94,19 @@ def _row(trial: Trial, reply: Reply, check: Check | None) -> Row:
         passed=passed,
         score=None if passed is None else float(passed),
     )
+
+
+def _passes(check: Check, text: str, trial: Trial) -> bool:
+    """Raises InputError where a check takes too long: a pattern may try for longer than anybody waits."""
+    try:
+        with at_most(check.timeout_s):
+            return check.passes(text, trial.input.fields)
+    except TookTooLong:
+        raise InputError(
+            f"[check] took more than {check.timeout_s:g} s on the output of variant {trial.variant!r} for input "
+            f"{trial.input.id!r} (line {trial.input.number:,})",
+            hint="The replies are kept: mend the check, or give it a timeout_s, and start again; nothing is asked twice.",
+        ) from None
 
 
 def write_rows(path: Path, found: Iterable[Row]) -> None:

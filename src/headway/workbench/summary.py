@@ -34,9 +34,9 @@ class Summary:
     output_tokens: int
     cost_nanousd: int
     unpriced: int
-    output: Spread
-    first_token: Spread
-    total: Spread
+    output_tokens_a_call: Spread
+    first_token_ms: Spread
+    total_ms: Spread
     stop_reasons: Mapping[str, int]
     error_types: Mapping[str, int]
     score: Interval | None
@@ -65,9 +65,9 @@ def summary(variant: str, rows: Sequence[Row], confidence: float, *, scored: boo
         output_tokens=sum(row.output_tokens for row in rows),
         cost_nanousd=sum(row.cost_nanousd or 0 for row in rows),
         unpriced=sum(row.cost_nanousd is None for row in rows),
-        output=_spread([row.output_tokens for row in answered]),
-        first_token=_spread([row.first_token_ms for row in answered if row.first_token_ms is not None]),
-        total=_spread([row.total_ms for row in answered]),
+        output_tokens_a_call=_spread([row.output_tokens for row in answered]),
+        first_token_ms=_spread([row.first_token_ms for row in answered if row.first_token_ms is not None]),
+        total_ms=_spread([row.total_ms for row in answered]),
         stop_reasons=dict(Counter(row.stop_reason for row in answered if row.stop_reason).most_common()),
         error_types=dict(Counter(row.error.partition(":")[0] for row in rows if not row.succeeded)),
         score=score,

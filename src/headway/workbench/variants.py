@@ -132,6 +132,8 @@ def _variant(path: Path, number: int, table: Mapping[str, Any]) -> Variant:
             raise InputError(f"{where} has no {key}", hint="Add it there, or under [defaults].")
         if not isinstance(table[key], kind) or isinstance(table[key], bool):
             raise InputError(f"{where}: {key} must be {what}")
+    if table["max_tokens"] < 1:
+        raise InputError(f"{where}: max_tokens is {table['max_tokens']}, and must be 1 or more")
     if not table["prompt"].strip():
         raise InputError(f"{where}: the prompt is empty")
     system, cache = table.get("system"), table.get("cache", False)
@@ -152,7 +154,7 @@ def read_inputs(file: BinaryIO, name: str, *, is_text: bool) -> tuple[Input, ...
         text = line.removeprefix(b"\xef\xbb\xbf").strip()
         if not text:
             continue
-        fields = {"input": text.decode("utf-8", "replace")} if is_text else _object(text, name, number)
+        fields = _text(text, name, number) if is_text else _object(text, name, number)
         own = fields.get("id", number)
         named = str(own) if isinstance(own, str | int) and str(own).strip() else str(number)
         if named in seen:
@@ -164,11 +166,20 @@ def read_inputs(file: BinaryIO, name: str, *, is_text: bool) -> tuple[Input, ...
     return tuple(found)
 
 
+def _text(text: bytes, name: str, number: int) -> dict[str, Any]:
+    try:
+        return {"input": text.decode("utf-8")}
+    except UnicodeDecodeError:
+        raise InputError(f"{name}, line {number:,}: not UTF-8 text", hint="Save it as UTF-8.") from None
+
+
 def _object(text: bytes, name: str, number: int) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{name}, line {number:,}: not JSON: {error}") from None
+    except RecursionError:
+        raise InputError(f"{name}, line {number:,}: nested too deep") from None
     if not isinstance(value, dict):
         raise InputError(f"{name}, line {number:,}: not a JSON object", hint='Write {"field": "value", …}.')
     return value

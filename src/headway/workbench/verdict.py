@@ -7,17 +7,18 @@ of a comparison hold together at the stated confidence, however many variants th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
 from headway.workbench.paired import Interval, difference, inputs_needed, ratio, z_for
 from headway.workbench.rows import Row
-from headway.workbench.summary import by_input
+from headway.workbench.summary import Summary, by_input
 
 MARGIN = 0.05
 CONFIDENCE = 0.95
 FEW = 30  # inputs; fewer say little about others
+_MOSTLY = 0.5  # of the replies of the choice cut off: the verdict itself says so
 
 
 class Word(StrEnum):
@@ -32,13 +33,14 @@ class Word(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A variant beside the baseline, on the `inputs` that both have. `cost` is a ratio; `needed` inputs in all would tell."""
+    """A variant beside the baseline, on the `inputs` that both have. `cost_ratio` is of totals; `needed` inputs in all would
+    tell."""
 
     variant: str
     word: Word
     inputs: int
     difference: Interval | None
-    cost: Interval | None
+    cost_ratio: Interval | None
     needed: int | None = None
 
 
@@ -72,10 +74,32 @@ def judge_variants(
         for name, rows in by_variant.items()
         if name != baseline
     )
-    choice = _choice(baseline, others) if scored else None
+    told = tuple(each for each in others if by_variant[each.variant])
+    choice = _choice(baseline, told) if scored and base else None
     rate = "wins less losses" if pairwise else "pass rate"
-    lines = tuple(_lines(baseline, choice, others, margin, rate)) if scored else (_UNSCORED,)
+    silent = [name for name, rows in by_variant.items() if not rows]
+    if len(silent) == len(by_variant):
+        lines: tuple[str, ...] = ("There are no replies yet, and so no verdict.",)
+    elif not scored:
+        lines = (_UNSCORED,)
+    elif not base or (others and not told):
+        lines = (f"No verdict yet: {', '.join(silent)} {'have' if len(silent) > 1 else 'has'} no replies.",)
+    else:
+        lines = tuple(_lines(baseline, choice, told, margin, rate))
+        lines += (f"Nothing is said of {', '.join(silent)}: no replies yet.",) if silent else ()
     return Verdict(baseline, choice, others, lines, margin, confidence)
+
+
+def with_caveats(verdict: Verdict, summaries: Sequence[Summary], *, emulated: bool) -> Verdict:
+    """The verdict whose first line says itself what takes its meaning away: filler, or replies that were cut off."""
+    first, *rest = verdict.lines
+    taken = next((each for each in summaries if each.variant == verdict.choice), None)
+    cut = 0 if taken is None else taken.stop_reasons.get("max_tokens", 0)
+    if taken is not None and cut > _MOSTLY * (taken.calls - taken.errors):
+        first += f" But {cut:,} of its {taken.calls:,} replies were cut off at max_tokens: read some of them first."
+    if emulated and first != _UNSCORED and any(each.calls for each in summaries):
+        first = f"Of emulated filler, which says nothing about the prompts: {first}"
+    return replace(verdict, lines=(first, *rest))
 
 
 _UNSCORED = (
@@ -121,12 +145,20 @@ def _word(found: Interval, margin: float) -> Word:
 
 def _choice(baseline: str, others: Sequence[Beside]) -> str | None:
     """The cheapest that is not worse. The baseline stays unless another is surely cheaper, or better and no dearer."""
-    good = [each for each in others if each.word in (Word.BETTER, Word.NOT_WORSE) and each.cost is not None]
-    surely = [each for each in good if each.cost is not None and each.cost.high < 1.0]
-    surely += [each for each in good if each.word is Word.BETTER and each.cost and each.cost.value <= 1.0]
-    if any(each.cost is None for each in others):
+    good = [
+        each for each in others if each.word in (Word.BETTER, Word.NOT_WORSE) and each.cost_ratio is not None
+    ]
+    surely = [each for each in good if each.cost_ratio is not None and each.cost_ratio.high < 1.0]
+    surely += [
+        each for each in good if each.word is Word.BETTER and each.cost_ratio and each.cost_ratio.value <= 1.0
+    ]
+    if any(each.cost_ratio is None for each in others):
         return None
-    return min(surely, key=lambda each: each.cost.value if each.cost else 1.0).variant if surely else baseline
+    return (
+        min(surely, key=lambda each: each.cost_ratio.value if each.cost_ratio else 1.0).variant
+        if surely
+        else baseline
+    )
 
 
 def _lines(
@@ -145,9 +177,9 @@ def _lines(
             f"Take {choice}: the cheapest that is {chosen.word.value} than {baseline}. It costs {_cheaper(chosen)}; "
             f"{rate} {_points(chosen)}, on {chosen.inputs:,} inputs."
         )
-    paid = chosen.cost.value if chosen is not None and chosen.cost is not None else 1.0
+    paid = chosen.cost_ratio.value if chosen is not None and chosen.cost_ratio is not None else 1.0
     for each in others:
-        cheaper = each.cost is None or each.cost.value < paid
+        cheaper = each.cost_ratio is None or each.cost_ratio.value < paid
         if each is not chosen and (cheaper or each.word is Word.BETTER):
             yield _other(each, baseline, margin, rate)
     fewest = min((each.inputs for each in others), default=0)
@@ -185,11 +217,11 @@ def _points(each: Beside) -> str:
 
 
 def _cheaper(each: Beside) -> str:
-    if each.cost is None:
+    if each.cost_ratio is None:
         return "an unknown amount"
-    low, high = each.cost.low, each.cost.high
+    low, high = each.cost_ratio.low, each.cost_ratio.high
     if low <= 1.0 <= high:
         return "about the same"
-    if each.cost.value < 1.0:
-        return f"{1 - each.cost.value:.0%} less ({1 - high:.0%} to {1 - low:.0%})"
-    return f"{each.cost.value:.2f} times as much ({low:.2f} to {high:.2f})"
+    if each.cost_ratio.value < 1.0:
+        return f"{1 - each.cost_ratio.value:.0%} less ({1 - high:.0%} to {1 - low:.0%})"
+    return f"{each.cost_ratio.value:.2f} times as much ({low:.2f} to {high:.2f})"
