@@ -31,8 +31,6 @@ from headway.ledger.file import read_file
 from headway.ledger.lessons import recall_capacities, recall_lessons, recall_limits
 from headway.providers.catalog import Catalog
 
-_PUBLIC = ("tier", "limits")
-
 
 class Word(StrEnum):
     """Whose word it is."""
@@ -83,7 +81,7 @@ class Believed:
 
     def _found(self, pool: str, lessons: Mapping[Unit, Lesson]) -> tuple[tuple[Limit, ...], Word]:
         known = tuple(self._set(pool))
-        if known and any(_is_of_command(self._config, name) for name in _PUBLIC):
+        if known and any(_is_of_command(self._config, name) for name in ("tier", "limits")):
             return known, Word.COMMAND
         limits, word = self._less_sure(pool, lessons)
         written = self._config.limits_of(pool)

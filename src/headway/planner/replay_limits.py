@@ -1,4 +1,4 @@
-"""Which limits a replay goes by: those set, else those your organisation has by the Admin API, else learnt, else assumed.
+"""Which limits a replay goes by: those that are believed (`catalog.believed`), else assumed ones.
 
 A ledger shows what was let in. Where nobody says the limits of a pool, tiers below what was used in its fullest minutes are
 ruled out, so the lowest published tier that is not is assumed, and said to be an assumption.
@@ -6,23 +6,20 @@ ruled out, so the lowest published tier that is not is assumed, and said to be a
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import assert_never
 
-from headway.assemble import known_limits
-from headway.catalog.limits import known_limits as organisation_limits
+from headway.catalog.believed import Believed, Word
 from headway.config import Config
 from headway.core.bucket import Lesson
 from headway.core.call import Unit
 from headway.core.limit import Limit, with_burst
 from headway.errors import LedgerError
 from headway.ledger.file import read_file
-from headway.ledger.lessons import recall_lessons, recall_limits
 from headway.providers.catalog import Catalog, TierLimits
 
 _FULLEST = """
@@ -50,12 +47,9 @@ class Limits:
     def __init__(self, config: Config, path: Path, since_ns: int, until_ns: int, now_ns: int) -> None:
         self._config = config
         self._catalog = Catalog.load()
-        self._path, self._range, self._now_ns = path, (since_ns, until_ns), now_ns
-        self._learnt = _Learnt(path)
+        self._path, self._range = path, (since_ns, until_ns)
+        self._believed = Believed(config, path, now_ns)
         self._fullest: dict[str, tuple[float, ...]] | None = None
-        known_limits(config, self._catalog)
-        untold = replace(config, limits=None, pool_limits={}, tier=None)
-        self._organisation = organisation_limits(untold, path, now_ns)
 
     def of(
         self, pool: str, *, tier: str | None = None, more: Sequence[Limit] = (), burst: str | None = None
@@ -64,12 +58,12 @@ class Limits:
         buckets held another `burst`."""
         lessons: Mapping[Unit, Lesson] = {}
         if not (tier or burst or self._config.burst):
-            lessons = recall_lessons(self._learnt, self._config.base_url, pool, self._now_ns)
+            lessons = self._believed.of(pool).lessons
         if tier is not None:
             known = _published(self._catalog.tier(pool, tier))
             source = f"published for {tier}" if known else f"none published for {tier}"
         else:
-            known, source = self._now(pool, lessons)
+            known, source = self._now(pool)
         changed = {limit.unit: limit for limit in (*known, *more)}
         if more:
             source = "what if"
@@ -79,19 +73,22 @@ class Limits:
             limits = with_burst(limits, burst)
         return Known(limits, source, lessons)
 
-    def _now(self, pool: str, lessons: Mapping[Unit, Lesson]) -> tuple[tuple[Limit, ...], str]:
-        known = tuple(known_limits(self._config, self._catalog)(pool))
-        if known:
-            return known, "set"
-        told = self._organisation.get(pool)
-        if told is not None and told.limits:
-            return told.limits, "those of your organisation"
-        shown = recall_limits(self._learnt, self._config.base_url, pool, self._now_ns)
-        taught = [Limit(unit, lesson.amount) for unit, lesson in lessons.items()]
-        if shown or taught:
-            assumed = () if shown else self._assumed(pool)[0]
-            return tuple({limit.unit: limit for limit in (*assumed, *taught, *shown)}.values()), "learnt"
-        return self._assumed(pool)
+    def _now(self, pool: str) -> tuple[tuple[Limit, ...], str]:
+        found = self._believed.of(pool)
+        match found.word:
+            case Word.COMMAND | Word.SETTINGS | Word.TIER:
+                return found.limits, "set"
+            case Word.ORGANISATION:
+                return found.limits, "those of your organisation"
+            case Word.HEADERS:
+                return found.limits, "learnt"
+            case Word.REFUSALS:
+                assumed = self._assumed(pool)[0] if not self._config.tier else ()
+                return tuple({limit.unit: limit for limit in (*assumed, *found.limits)}.values()), "learnt"
+            case Word.NOBODY:
+                return self._assumed(pool)
+            case _:
+                assert_never(found.word)
 
     def _assumed(self, pool: str) -> tuple[tuple[Limit, ...], str]:
         used = self._used().get(pool, (0.0, 0.0, 0.0))
@@ -132,27 +129,6 @@ def _published(found: TierLimits | None) -> tuple[Limit, ...]:
         (Unit.OUTPUT_TOKENS, found.output_tokens),
     )
     return tuple(Limit(unit, amount) for unit, amount in amounts if amount)
-
-
-class _Learnt:
-    """What a ledger has learnt, as `ledger.lessons` wants it, read once. Implements `ledger.lessons.Memory`."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            with closing(read_file(path)) as db:
-                self._values = dict(db.execute("SELECT key, value FROM learnt").fetchall())
-        except sqlite3.Error as error:
-            raise LedgerError(f"cannot read the ledger {path}: {error}") from error
-
-    def remember(self, key: str, value: Mapping[str, Any]) -> None:  # noqa: ARG002 (as Memory has it)
-        raise LedgerError("a replay changes no ledger")
-
-    def recall(self, key: str) -> dict[str, Any] | None:
-        try:
-            value = json.loads(self._values.get(key, "null"))
-        except ValueError:
-            return None
-        return value if isinstance(value, dict) else None
 
 
 def as_kept(limits: Sequence[Limit], lessons: Mapping[Unit, Lesson]) -> tuple[Limit, ...]:
