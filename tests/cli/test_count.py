@@ -195,3 +195,33 @@ def test_names_out_of_a_file_cannot_drive_the_terminal(headway: Command) -> None
             assert result.exit_code == 0, result.output
             assert "\x1b" not in result.output
             assert "\x07" not in result.output
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ['"max_tokens": NaN', '"max_tokens": "100"', '"max_tokens": -5', '"max_tokens": true', '"model": 42'],
+)
+def test_a_request_that_the_api_would_refuse_is_refused_as_a_line_of_a_job_is(
+    headway: Command, wrong: str
+) -> None:
+    result = headway("-", stdin='{"messages": [{"role": "user", "content": "Hi"}], ' + wrong + "}")
+    assert isinstance(result.exception, InputError)
+    assert "must be a" in str(result.exception)
+
+
+def test_the_ledger_may_be_named(headway: Command, tmp_path: Path) -> None:
+    path = ledger(tmp_path / "l.sqlite3", [("claude-haiku-4-5", 120)] * 30)
+    assert (
+        machine(headway("-", "--json", "--ledger", str(path), stdin="Hello"))["model"] == "claude-haiku-4-5"
+    )
+
+
+def test_what_the_window_refuses_is_not_said_to_be_served(headway: Command) -> None:
+    result = headway("-", "--model", "claude-opus-4", "--limits", "tokens=20k/min", stdin=TEXT * 1000)
+    assert "does not fit" in result.stdout
+    assert "serves it" not in " ".join(result.stdout.split())
+
+
+def test_a_model_without_limits_is_named(headway: Command) -> None:
+    said = " ".join(headway("-", "--model", "claude-nobody-9", stdin="Hello").stdout.split())
+    assert "No limits are known for claude-nobody-9" in said

@@ -42,6 +42,9 @@ _Exact = Annotated[
 _Explain = Annotated[bool, typer.Option("--explain", help="Show where the tokens of a request go.")]
 _Tier = Annotated[str | None, typer.Option(help="Published limits to hold it against, e.g. tier-2, build.")]
 _Limits = Annotated[str | None, typer.Option(help="Your limits, e.g. requests=50/min,input_tokens=30k/min.")]
+_Ledger = Annotated[
+    str | None, typer.Option(help="The ledger's file, or none. Default: the platform's data folder.")
+]
 _Json = Annotated[bool, typer.Option("--json", help="For machines: exact integers, nanodollars.")]
 
 
@@ -54,6 +57,7 @@ def count(
     explain: _Explain = False,
     tier: _Tier = None,
     limits: _Limits = None,
+    ledger: _Ledger = None,
     as_json: _Json = False,
 ) -> None:
     """Count tokens before they are sent: how many, what they cost, whether they fit, which limit they take.
@@ -75,7 +79,7 @@ def count(
     """
     from headway.context.reading import JobFile, read  # other commands start without it
 
-    config = load(os.environ, flags=True, tier=tier, limits=limits)
+    config = load(os.environ, flags=True, tier=tier, limits=limits, ledger=ledger)
     name = "standard input" if file == "-" else file
     with ExitStack() as stack:
         source = read(stack.enter_context(open_job(file)), name)
@@ -105,10 +109,11 @@ def _one(
     from headway.context.report import report
 
     request: dict[str, Any] = dict(source.request)
+    _check(request, name)
     request["model"], why = _chosen(config, model, request.get("model"))
     if max_tokens is not None:
         request["max_tokens"] = max_tokens
-    elif not isinstance(request.get("max_tokens"), int):
+    elif request.get("max_tokens") is None:
         request["max_tokens"] = MAX_TOKENS
     if system is not None:
         request.setdefault("system", system)
@@ -124,6 +129,15 @@ def _one(
 
     console = Console()
     console.print(picture(found, name, source.kind, why, console.width, explain=explain))
+
+
+def _check(request: dict[str, Any], name: str) -> None:
+    """Refuse what the API would: InputError, as a line of a job is refused."""
+    most, model = request.get("max_tokens"), request.get("model")
+    if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 0):
+        raise InputError(f"{name}: `max_tokens` must be a whole number, not {most!r:.40}")
+    if model is not None and not isinstance(model, str):
+        raise InputError(f"{name}: `model` must be a name, not {model!r:.40}")
 
 
 def _job(

@@ -10,7 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from headway.cli.display import clock, short, visible
+from headway.cli.display import short, visible
+from headway.cli.figures import duration
 from headway.cli.usage import dollars
 from headway.context.counting import Count
 from headway.context.explaining import Explanation, cache_lines, said
@@ -42,14 +43,18 @@ def picture(found: Report, name: str, kind: str, why: str, width: int, *, explai
     parts: list[RenderableType] = [grid]
     if explain:
         parts += [Text(""), *_explained(found.explanation, width)]
-    return Group(*parts, *_limits(found.draws, width))
+    return Group(
+        *parts, *_limits(found.draws, width, found.model, is_refused=found.fit.verdict == "does not fit")
+    )
 
 
 def job_picture(found: JobReport, name: str, fallback: str, why: str, width: int) -> Group:
     """One job, `width` columns wide."""
     counted = found.count
     grid = _grid()
-    grid.add_row("input", Text(f"{visible(name)}: a job of {counted.lines:,} lines"))
+    grid.add_row(
+        "input", Text(f"{visible(name)}: a job of {counted.lines:,} line{'' if counted.lines == 1 else 's'}")
+    )
     if fallback in counted.models:
         which = "for every line" if why == "--model" else "where a line names none"
         grid.add_row("model", Text(f"{visible(fallback)} {which} ({why})"))
@@ -65,7 +70,7 @@ def job_picture(found: JobReport, name: str, fallback: str, why: str, width: int
     parts: list[RenderableType] = [grid, *_models(found.models, width), *_largest(counted)]
     for model, draws in found.draws.items():
         title = f"its largest line, on {visible(model)}" if len(found.draws) > 1 else "its largest line"
-        parts += _limits(draws, width, title=title)
+        parts += _limits(draws, width, model, title=title)
     return Group(*parts, *_bad(counted))
 
 
@@ -119,14 +124,18 @@ def _money(found: Report) -> Iterator[tuple[str, Text]]:
         )
 
 
-def _limits(draws: Sequence[Draw], width: int, title: str = "") -> Iterator[RenderableType]:
+def _limits(
+    draws: Sequence[Draw], width: int, model: str, title: str = "", *, is_refused: bool = False
+) -> Iterator[RenderableType]:
     """What it takes of each limit, and a sentence for each that it empties."""
     if not draws:
-        yield Text("No limits are known for this model: name yours with --limits.", style="dim")
+        yield Text(f"No limits are known for {visible(model)}: name yours with --limits.", style="dim")
         return
     yield Text("")
     sources = list(dict.fromkeys(draw.source for draw in draws))
     yield _of_tiers(draws, sources, title) if len(sources) > _FEW else _of_limits(draws, width, title)
+    if is_refused:
+        return  # said already, by the window
     for note in dict.fromkeys(f"{_named(draw)}: {beyond(draw)}." for draw in draws if draw.is_whole):
         yield Text(note, style="yellow")
 
@@ -267,10 +276,4 @@ def _percent(share: float) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    return (
-        f"{seconds * 1000:,.0f}ms"
-        if seconds < 0.9995
-        else f"{seconds:.1f}s"
-        if seconds < 9.95
-        else clock(seconds)
-    )
+    return duration(seconds * 1000)
