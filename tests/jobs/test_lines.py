@@ -94,3 +94,13 @@ def test_no_bytes_do_anything_but_read_or_be_refused(data: bytes) -> None:
         read_line(data, 1, Defaults("m", 5), is_text=False)
     except JobFileError:
         return
+
+
+@pytest.mark.parametrize(
+    "deep", [b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000]
+)
+def test_what_is_nested_too_deeply_is_a_line_that_cannot_be_run(deep: bytes) -> None:
+    line = b'{"custom_id": "a", "params": {"model": "m", "max_tokens": 5, "messages": %b}}' % deep
+    for data in (line, deep):
+        assert "nest" in problem(data) or "recursion" in problem(data) or "JSON" in problem(data)
+        custom_id_of(data)

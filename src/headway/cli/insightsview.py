@@ -83,7 +83,7 @@ def _head(study: Study) -> Text:
     if study.saving_nanousd:
         share = study.saving_nanousd / study.spent_nanousd if study.spent_nanousd else 0.0
         shown = f"{share:.0%}" if share >= 0.0095 else "<1%"
-        head.append(", of which they save ")
+        head.append("; all together they save ")
         head.append(f"{_money(study, study.saving_nanousd)} ({shown})", style="bold green")
     return head.append(".")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headway.insights.finding import Found, Saving
 from headway.insights.thresholds import MONEY_ENOUGH_NANOUSD, MONEY_LEAST_NANOUSD, MONEY_SHARE
@@ -35,7 +35,7 @@ class Ranked:
 
 def rank(found: Sequence[Found], traffic: Traffic) -> list[Ranked]:
     """The findings worth a line, the dearest first; questions after answers."""
-    worth = [one for one in _without_causes(found) if _is_worth_it(one, traffic)]
+    worth = [_asked(one) for one in _without_causes(found) if _is_worth_it(one, traffic)]
     worth.sort(key=_place)
     books = _Books([group.nanousd for group in traffic.groups])
     ranked: list[Ranked] = []
@@ -47,6 +47,12 @@ def rank(found: Sequence[Found], traffic: Traffic) -> list[Ranked]:
         )
         ranked.append(Ranked(one, saving, above))
     return ranked
+
+
+def _asked(found: Found) -> Found:
+    """A saving that may as well be none (two standard errors of it) is a question."""
+    unsure = 0 < _money(found) <= 2 * found.spread
+    return replace(found, certainty="question") if unsure else found
 
 
 def _place(found: Found) -> tuple[bool, int, float, int, str]:

@@ -46,7 +46,7 @@ class Study:
 
     def a_week(self, nanousd: int) -> int | None:
         """Money of this window in a week of such traffic. None: less than a day was seen, which is no week's measure."""
-        return round(nanousd * 7 / max(self.days, 1.0)) if self.days >= 0.9 else None
+        return round(nanousd * 7 / self.days) if self.days >= 1.0 else None
 
 
 def study(

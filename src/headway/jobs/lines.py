@@ -57,7 +57,7 @@ def read_line(data: bytes, number: int, defaults: Defaults, *, is_text: bool) ->
         return _prompt_line(data.decode("utf-8", "replace"), f"line-{number}", {}, defaults)
     try:
         fields = _raw_object.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise JobFileError(f"not a JSON object: {_short(str(error))}") from None
     if "params" in fields:
         custom_id = _custom_id(fields, None)
@@ -119,7 +119,7 @@ def custom_id_of(data: bytes) -> str | None:
     """The `custom_id` of a line, as far as it can be read, for reporting what is wrong with it."""
     try:
         value = _anything.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     custom_id = value.get("custom_id") if isinstance(value, dict) else None
     return custom_id if isinstance(custom_id, str) and custom_id else None
@@ -140,14 +140,14 @@ def _custom_id(fields: Mapping[str, msgspec.Raw], default: str | None) -> str:
 def _object(raw: msgspec.Raw, name: str) -> dict[str, msgspec.Raw]:
     try:
         return _raw_object.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise JobFileError(f"`{name}` must be an object") from None
 
 
 def _value(raw: msgspec.Raw) -> Any:
     try:
         return _anything.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise JobFileError(f"not JSON: {_short(str(error))}") from None
 
 

@@ -87,7 +87,7 @@ class Glance:
             return self._judge(data, number, f"line-{number}", "", None) or self._full(data, number)
         try:
             row = _row.decode(data)
-        except (DecodeError, UnicodeDecodeError):
+        except (DecodeError, UnicodeDecodeError, RecursionError):
             return self._other_form(data, number)
         params = row.params
         if not (self._is_json(params.system) and self._is_json(params.tools)):
@@ -108,7 +108,7 @@ class Glance:
             return True
         try:
             _anything.decode(data)
-        except (DecodeError, UnicodeDecodeError):
+        except (DecodeError, UnicodeDecodeError, RecursionError):
             return False
         if len(self._read) < BREAKPOINTS_KEPT:
             self._read.add(hash(data))
@@ -117,7 +117,7 @@ class Glance:
     def _other_form(self, data: bytes, number: int) -> Checked:
         try:
             row = _prompt.decode(data)
-        except (DecodeError, UnicodeDecodeError):
+        except (DecodeError, UnicodeDecodeError, RecursionError):
             return self._full(data, number)
         custom_id = row.custom_id or f"line-{number}"
         checked = self._judge(data, number, custom_id, row.model, row.max_tokens)
