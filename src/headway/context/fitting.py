@@ -58,9 +58,7 @@ def fit(
     API would not take, or a model that the catalog does not know where there is no `budget`.
     """
     meant = named({}, model)
-    _check_amounts(max_tokens, budget)
-    if isinstance(messages, str | bytes | Mapping):
-        raise InputError(f"messages must be a list, not {type(messages).__name__}")
+    _check_given(messages, max_tokens, budget)
     given = plain(list(messages))
     check(given)
     if strategy not in STRATEGIES:
@@ -106,8 +104,10 @@ def _wanted(room: Room, after: Sequence[Weight]) -> int:
     return next((few for few, weight in enumerate(after) if room.allows(weight)), len(after) - 1)
 
 
-def _check_amounts(max_tokens: object, budget: object) -> None:
-    """Refuse what is no number of tokens. Raises InputError."""
+def _check_given(messages: object, max_tokens: object, budget: object) -> None:
+    """Refuse what is no conversation and no number of tokens. Raises InputError."""
+    if isinstance(messages, str | bytes | Mapping):
+        raise InputError(f"messages must be a list, not {type(messages).__name__}")
     for name, value, least in (("max_tokens", max_tokens, 0), ("budget", 1 if budget is None else budget, 1)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise InputError(f"{name} must be a whole number from {least} on, not {value!r:.40}")

@@ -19,6 +19,8 @@ _PDF_TOKENS_PER_CHAR = 0.09  # of base64
 _PDF_LEAST, _PDF_MOST = 1_550.0, 200_000.0
 _TEXT_DOCUMENT = 32.0  # the frame of a document of text
 _SEALED_TOKENS_PER_CHAR = 0.12  # of base64: encrypted search results and thinking
+# Of recorded thinking blocks of Claude Sonnet 4 to 4.6 the signature has some 230 characters, and 1.37 for each of the text.
+_SIGNATURE_FRAME, _SIGNATURE_TOKENS_PER_CHAR = 230, 0.18
 _DEPTH = 12  # of blocks within blocks; what is nested deeper is not counted
 
 
@@ -222,7 +224,8 @@ class Prompt:
         if block.get("thinking") or not isinstance(signature, str):
             self._read_block(block.get("thinking") or "", depth)
         else:
-            self._last.fixed += len(signature) * _SEALED_TOKENS_PER_CHAR
+            beyond = max(0, len(signature) - _SIGNATURE_FRAME)
+            self._last.fixed += beyond * _SIGNATURE_TOKENS_PER_CHAR
 
     def _read_rest(self, block: Mapping[str, Any], depth: int) -> None:
         """search_result, compaction, results of server tools, and whatever comes: all text in it."""

@@ -100,14 +100,11 @@ def size(
     new = facts is None or facts.tokenizer != "3"
     family, known, keep = _NEW if new else _OLD, None, 0
     keeps = facts is None or facts.thinking != "last"
-    if past is None or len(body) < LONG:
-        prompt = Prompt(request, fine=new, keeps_thinking=keeps)
-    else:
+    if past is not None and len(body) >= LONG:
         known = past.find(body, request)
         keep = past.settled(body, request, known)
-        prompt = Prompt(
-            request, fine=new, keeps_thinking=keeps, known=known.read if known else None, keep=keep
-        )
+    read = known.read if known else None
+    prompt = Prompt(request, fine=new, keeps_thinking=keeps, known=read, keep=keep)
     server = _server_tokens(request)
     parts = [_measure(section, family) for section in prompt.sections]
     tokens = [part[0] for part in parts]
@@ -118,12 +115,7 @@ def size(
     if not (keep or known or prompt.is_cut):
         if not fingerprint:
             return Estimate(total, most, error=error)
-        return Estimate(
-            total,
-            most,
-            error=error,
-            fingerprint=fingerprint_of(salt, request),
-        )
+        return Estimate(total, most, error=error, fingerprint=fingerprint_of(salt, request))
     closed = [number for number, section in enumerate(prompt.sections) if section.closed]
     least = facts.min_cacheable_tokens if facts else _UNKNOWN_MIN_CACHEABLE
     may_cache = bool(closed) and sum(tokens[: closed[-1] + 1]) >= least
