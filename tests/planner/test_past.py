@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from headway.catalog.limits import KnownLimits
+from headway.catalog.believed import Believed
 from headway.config import Config
-from headway.core.bucket import Lesson
 from headway.core.call import Class, Unit, Usage
 from headway.core.forecast import Ratio
 from headway.core.limit import Limit
 from headway.core.ports import Entry, OpenEntry
 from headway.errors import LedgerError
+from headway.ledger.lessons import keep_limits
 from headway.ledger.price import Prices
 from headway.ledger.sqlite import SqliteLedger
 from headway.planner.bursts import bursts_of
 from headway.planner.known import Known, known_of
-from headway.planner.past import Lessons, Looks, Past, past_of
+from headway.planner.past import Looks, Past, past_of
 from headway.planner.traffic import beside, others_of
 from headway.providers.catalog import Catalog
 from planner.jobs import AT_NS, MODEL, mixed, scene
@@ -64,8 +64,6 @@ def path(tmp_path: Path) -> Path:
 def test_without_a_ledger_nothing_is_known(path: Path) -> None:
     assert past_of(path, MODEL, LOOKS, 0) == Past()
     assert bursts_of(path, POOL, [Limit(Unit.REQUESTS, 60)], 0, reads_count=False) == {}
-    assert Lessons(path, "https://api", AT_NS)(POOL) == {}
-    assert Lessons(None, "https://api", AT_NS)(POOL) == {}
 
 
 def test_a_file_that_is_no_ledger_is_said(path: Path) -> None:
@@ -172,22 +170,17 @@ def test_traffic_under_other_limits_says_nothing_of_these(path: Path) -> None:
     assert bursts_of(path, POOL, [Limit(Unit.REQUESTS, 60)], 0, reads_count=False) == {}
 
 
-def test_limits_come_from_settings_else_from_the_organisation_else_from_the_lowest_published() -> None:
+def test_limits_are_those_that_are_believed_else_the_lowest_published(path: Path) -> None:
     catalog = Catalog.load()
-    told = {POOL: KnownLimits(POOL, (Limit(Unit.REQUESTS, 77),), "organisation")}
+    with SqliteLedger(path, prices=Prices()) as ledger:
+        keep_limits(ledger, Config().base_url, POOL, [Limit(Unit.REQUESTS, 77.0)], AT_NS)
 
-    def nothing(_pool: str) -> dict[Unit, Lesson]:
-        return {}
+    def known(pool: str, config: Config, ledger: Path | None) -> Known:
+        return known_of(pool, catalog, Believed(config, ledger, AT_NS))
 
-    def taught(_pool: str) -> dict[Unit, Lesson]:
-        return {unit: Lesson(66.0, 5.0, 0.0) for unit in (Unit.REQUESTS, Unit.INPUT_TOKENS)}
-
-    def amount(known: Known) -> float:
-        return known.limits[0].amount
-
-    assert amount(known_of(POOL, Config(limits="requests=55"), catalog, told, taught)) == 55
-    assert amount(known_of(POOL, Config(), catalog, told, taught)) == 77
-    assert amount(known_of(POOL, Config(), catalog, {}, taught)) == 66
-    lowest = known_of(POOL, Config(), catalog, {}, nothing)
-    assert (amount(lowest), lowest.is_sure) == (50, False)
-    assert known_of("nobody's", Config(), catalog, {}, nothing).limits == ()
+    assert known(POOL, Config(limits="requests=55"), path).limits[0].amount == 55
+    shown = known(POOL, Config(), path)
+    assert (shown.limits[0].amount, shown.source) == (77, "as the headers of your last calls showed them")
+    lowest = known(POOL, Config(), None)
+    assert (lowest.limits[0].amount, lowest.is_sure) == (50, False)
+    assert known("nobody's", Config(), None).limits == ()

@@ -56,7 +56,8 @@ class Pool:
     """`waits_for` is what the head waits for now, at `level`, until `clears_at`; `bound_s` is how long each such thing has
     bound in all, in seconds.
 
-    `taught` is whether a reply has shown the limits, or that it does not show them; `shown`, that it did. `used` is what calls took.
+    `taught` is whether a reply has shown the limits, or that it does not show them; `shown`, that it did. `used` is what
+    calls took.
     `assumed` are limits to go by until it is taught, `opens_at` is when they let the next call go.
     `limits` are those that were known last. `newcomers` have joined since the last pump and name budgets, or when they must
     have left the line. `gap_s` is the time between two calls at this pace, as far as calls lately served tell.

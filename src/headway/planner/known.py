@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headway.assemble import known_limits
-from headway.catalog.limits import KnownLimits
-from headway.config import Config
-from headway.core.bucket import Lesson
+from headway.catalog.believed import Believed, Word
 from headway.core.call import Unit
 from headway.core.limit import Limit
 from headway.providers.catalog import Catalog, TierLimits
@@ -23,33 +20,25 @@ class Known:
     is_sure: bool
 
 
-def known_of(
-    pool: str,
-    config: Config,
-    catalog: Catalog,
-    told: Mapping[str, KnownLimits],
-    lessons: Callable[[str], Mapping[Unit, Lesson]],
-) -> Known:
-    """As set, else as the API told of the organisation, else as an earlier run was taught, else the lowest published."""
-    given = tuple(known_limits(config, catalog)(pool))
-    if given:
-        return Known(given, f"as set by {_setting(config)}", True)
-    if pool in told and told[pool].limits:
-        return Known(told[pool].limits, "those of your organisation, as the API told", True)
-    taught = lessons(pool)
-    if len(taught) > 1:
-        return Known(
-            tuple(Limit(unit, lesson.amount) for unit, lesson in taught.items()),
-            "as an earlier run was taught",
-            True,
-        )
+_WORDS = {
+    Word.COMMAND: "as given with the command",
+    Word.SETTINGS: "as set",
+    Word.ORGANISATION: "those of your organisation, as the API told",
+    Word.HEADERS: "as the headers of your last calls showed them",
+    Word.REFUSALS: "as an earlier run was taught",
+    Word.TIER: "as published for the tier in your settings",
+}
+
+
+def known_of(pool: str, catalog: Catalog, believed: Believed) -> Known:
+    """What is believed of a pool, else the lowest published."""
+    belief = believed.of(pool)
+    if belief.limits:
+        return Known(belief.limits, _WORDS[belief.word], True)
     least = catalog.least(pool)
     if least is not None:
-        return Known(
-            tuple(limits_of(least)),
-            "the lowest that are published, as none are set (--tier, --limits)",
-            False,
-        )
+        lowest = "the lowest that are published, as none are set (--tier, --limits)"
+        return Known(tuple(limits_of(least)), lowest, False)
     return Known((), "none: no limits are published for this model", False)
 
 
@@ -61,15 +50,3 @@ def limits_of(found: TierLimits) -> Sequence[Limit]:
         (Unit.OUTPUT_TOKENS, found.output_tokens),
     )
     return [Limit(unit, amount) for unit, amount in amounts if amount]
-
-
-def _setting(config: Config) -> str:
-    return " and ".join(
-        filter(
-            None,
-            (
-                f"tier {config.tier}" if config.tier else "",
-                "limits" if config.limits or config.pool_limits else "",
-            ),
-        )
-    )

@@ -41,7 +41,7 @@ def moved(
         )
         for part in scene.shape.parts
     )
-    known = known_of(facts.pool, scene.config, catalog, scene.told, scene.lessons)
+    known = known_of(facts.pool, catalog, scene.believed)
     source = known.source if known.is_sure else "lowest published limits"
     usual = scene.tempo(scene.shape.models[0])
     known_tempo = scene.tempo(facts.id)

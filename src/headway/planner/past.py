@@ -9,16 +9,11 @@ from dataclasses import dataclass, replace
 from math import log, sqrt
 from pathlib import Path
 from statistics import fmean, median, pstdev
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-
-from headway.core.bucket import Lesson
-from headway.core.call import Unit
 from headway.core.forecast import Ratio
 from headway.errors import LedgerError
 from headway.ledger.file import read_file
-from headway.ledger.lessons import recall_lessons
 from headway.planner.replies import Replies, learnt, median_factor
 from headway.planner.world import Tempo
 
@@ -183,33 +178,3 @@ def _tempo_of_whole(rows: Sequence[Row]) -> Tempo | None:
         if row.output >= FEWEST_TOKENS
     ]
     return None if len(speeds) < FEW else replace(usual, speed=median(speeds))
-
-
-class Lessons:
-    """What refusals taught about pools, out of a ledger file; each pool is looked up once."""
-
-    def __init__(self, path: Path | None, base_url: str, at_ns: int) -> None:
-        self._path = path
-        self._base_url = base_url
-        self._at_ns = at_ns
-        self._known: dict[str, Mapping[Unit, Lesson]] = {}
-
-    def __call__(self, pool: str) -> Mapping[Unit, Lesson]:
-        """The lessons of a pool; none without a ledger."""
-        if pool not in self._known:
-            self._known[pool] = recall_lessons(self, self._base_url, pool, self._at_ns)
-        return self._known[pool]
-
-    def remember(self, key: str, value: Mapping[str, Any]) -> None:
-        """A plan teaches nothing."""
-
-    def recall(self, key: str) -> dict[str, Any] | None:
-        """The value under a key, if there is one. LedgerError if the file cannot be read."""
-        if self._path is None or not self._path.exists():
-            return None
-        try:
-            with closing(read_file(self._path)) as db:
-                row = db.execute("SELECT value FROM learnt WHERE key = ?", (key,)).fetchone()
-        except sqlite3.Error as error:
-            raise LedgerError(f"cannot read the ledger {self._path}: {error}") from error
-        return None if row is None else msgspec.json.decode(row[0], type=dict[str, Any])

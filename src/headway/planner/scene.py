@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import exp
 
 from headway.assemble import build
-from headway.catalog.limits import KnownLimits
+from headway.catalog.believed import Believed
 from headway.config import Config
 from headway.core.bucket import Lesson
 from headway.core.call import Unit
@@ -33,7 +33,7 @@ class Scene:
     """A job, what is known of the provider, and what is believed of the replies.
 
     `limits` are what the provider enforces on a pool, `lessons` what an earlier run learnt of its buckets; what `config` says
-    of limits the engine knows from the start. `told` are the organisation's, by the Admin API. `bursts` are what buckets
+    of limits the engine knows from the start. `believed` says what is known of other pools. `bursts` are what buckets
     were seen to hold; `burst_s`: what others hold, as seconds of refill. `at_ns` is wall time, for prices.
     """
 
@@ -44,7 +44,7 @@ class Scene:
     limits: Callable[[str], Sequence[Limit]]
     lessons: Callable[[str], Mapping[Unit, Lesson]]
     bursts: Mapping[tuple[str, Unit], float]
-    told: Mapping[str, KnownLimits]
+    believed: Believed
     tempo: Callable[[str], Tempo]
     job: str
     at_ns: int

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from headway.catalog.limits import known_limits
+from headway.catalog.believed import Believed
 from headway.config import Config
 from headway.core.call import Unit
 from headway.planner.bursts import Burst, bursts_of
 from headway.planner.known import Known, known_of
-from headway.planner.past import Lessons, Looks, Past, past_of
+from headway.planner.past import Looks, Past, past_of
 from headway.planner.plan import Doubt
 from headway.planner.replies import ASSUMED, Replies
 from headway.planner.scene import ASSUMED_BURST_S, Scene
@@ -49,15 +49,14 @@ def stage(
 ) -> Staged:
     """Put together what is known. `replies` and `tempo` are as stated (None: as learnt, or as assumed). LedgerError."""
     catalog = Catalog.load()
-    lessons = Lessons(ledger, config.base_url, at_ns)
-    told = known_limits(config, ledger, at_ns)
+    believed = Believed(config, ledger, at_ns)
     pools = dict.fromkeys(part.cell.kind.pool for part in shape.parts)
-    known = {pool: known_of(pool, config, catalog, told, lessons) for pool in pools}
+    known = {pool: known_of(pool, catalog, believed) for pool in pools}
     pasts = {
         model: past_of(ledger, model, _looks(shape, model, job), since_ns) if ledger else Past()
         for model in shape.models
     }
-    seen = _seen_bursts(shape, known, ledger, since_ns)
+    seen = _seen_bursts(shape, known, ledger, since_ns) | _held(known, believed)
     main = pasts[shape.models[0]]
     lengths = replies or main.replies or ASSUMED
     ratio = main.ratio or 1.0
@@ -69,9 +68,9 @@ def stage(
         config,
         Guess(lengths, 1.0, ratio),
         lambda pool: known[pool].limits,
-        lessons,
+        lambda pool: believed.of(pool).lessons,
         {key: burst.amount for key, burst in seen.items() if burst.is_whole},
-        told,
+        believed,
         lambda model: tempos.get(model, usual),
         job,
         at_ns,
@@ -96,6 +95,17 @@ def _seen_bursts(
         bursts = bursts_of(ledger, pool, each.limits, since_ns, reads_count=counts)
         found |= {(pool, unit): burst for unit, burst in bursts.items()}
     return found
+
+
+def _held(known: Mapping[str, Known], believed: Believed) -> dict[tuple[str, Unit], Burst]:
+    """What engines saw buckets hold, by the headers of replies: nearer the truth than what traffic shows."""
+    return {
+        (pool, limit.unit): Burst(held[limit.unit], True)
+        for pool, each in known.items()
+        if (held := believed.of(pool).capacities)
+        for limit in each.limits
+        if limit.unit in held
+    }
 
 
 def _looks(shape: Shape, model: str, job: str) -> Looks:
