@@ -48,7 +48,7 @@ def test_an_unknown_model_has_no_known_window() -> None:
 
 
 def test_the_cost_is_that_of_the_price_list_to_the_nanodollar() -> None:
-    cost = cost_of(Prices(), "claude-opus-4", Count(1000, 900, 1100), 0, 10, 100, NOW)
+    cost = cost_of(Prices(), "claude-opus-4", Count(1000, 900, 1100), (0, 0), 10, 100, NOW)
     assert cost.input == 1000 * 15_000
     assert cost.expected == 1000 * 15_000 + 10 * 75_000
     assert cost.most == 1100 * 15_000 + 100 * 75_000
@@ -56,14 +56,14 @@ def test_the_cost_is_that_of_the_price_list_to_the_nanodollar() -> None:
 
 
 def test_what_is_cacheable_costs_more_once_and_less_after() -> None:
-    cost = cost_of(Prices(), "claude-opus-4", exactly(1000), 800, 0, 0, NOW)
+    cost = cost_of(Prices(), "claude-opus-4", exactly(1000), (800, 0), 0, 0, NOW)
     assert cost.written == 200 * 15_000 + 800 * 18_750
     assert cost.read == 200 * 15_000 + 800 * 1_500
     assert cost.most == cost.written
 
 
 def test_a_model_without_a_price_costs_nobody_knows_what() -> None:
-    assert cost_of(Prices(), "no-such-model", exactly(1000), 0, 1, 1, NOW).most is None
+    assert cost_of(Prices(), "no-such-model", exactly(1000), (0, 0), 1, 1, NOW).most is None
 
 
 def test_a_full_context_takes_a_whole_bucket_of_200k_tokens() -> None:
@@ -114,3 +114,8 @@ def test_a_batch_costs_half() -> None:
         sum_cost(find_tariff("claude-opus-4", NOW, Terms(batch=each)), calls) for each in (False, True)
     )
     assert full == 1_000 * 15_000 + 10 * 75_000 == 2 * (half or 0)
+
+
+def test_an_entry_for_an_hour_costs_what_an_hour_costs() -> None:
+    cost = cost_of(Prices(), "claude-opus-4", exactly(1000), (800, 300), 0, 0, NOW)
+    assert cost.written == 200 * 15_000 + 500 * 18_750 + 300 * 30_000

@@ -226,7 +226,7 @@ def _for_machines(found: Report, name: str, kind: str, why: str, explain: bool) 
         "tokens": asdict(found.count),
         "max_tokens": found.max_tokens,
         "expected_output_tokens": found.expected_output,
-        "cacheable_tokens": found.explanation.cacheable,
+        "cacheable_tokens": found.cost.cacheable,
         "window": asdict(found.fit),
         "cost_nanousd": asdict(found.cost),
         "limits": [_draw(draw) for draw in found.draws],

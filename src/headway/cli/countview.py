@@ -115,7 +115,8 @@ def _money(found: Report) -> Iterator[tuple[str, Text]]:
         yield "", Text.assemble(likely, (f"  ({found.expected_because})", "dim"))
         yield "", Text(f"{dollars(cost.most)} at most, with all {found.max_tokens:,}")
     if cost.read is not None and cost.written is not None:
-        cacheable = f"{found.explanation.cacheable:,} tokens in the prompt cache"
+        hour = f", {cost.hour:,} of them for an hour" if cost.hour else ""
+        cacheable = f"{cost.cacheable:,} tokens in the prompt cache{hour}"
         yield (
             "cached",
             Text(

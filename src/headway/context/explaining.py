@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from headway.context.counting import Count, facts_of, judged, named, plain
-from headway.providers.shares import Scale, Share, Weight, shares, total
+from headway.providers.shares import Scale, Share, Weight, lives_an_hour, shares, total
 
 UNKNOWN_LEAST = 4_096  # tokens before the prompt cache keeps anything, of a model that is not known
 _LEAST_SHOWN, _MOST_SHOWN = 3, 20  # lines of a table
@@ -36,11 +36,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Breakpoint:
-    """A place up to which the prompt cache is asked to keep a request. `keeps`: enough tokens are before it."""
+    """A place up to which the prompt cache is asked to keep a request. `keeps`: enough tokens are before it. `hour`: for an
+    hour, which costs more to write than five minutes."""
 
     where: str
     tokens: int
     keeps: bool
+    hour: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ def explain(request: Mapping[str, Any], model: str | None = None) -> Explanation
     found = shares(request, facts)
     scale, whole = Scale.of(facts), total([share.weight for share in found])
     least = facts.min_cacheable_tokens if facts else UNKNOWN_LEAST
-    marks = tuple(_breakpoints(found, least, is_automatic=bool(request.get("cache_control"))))
+    automatic = bool(request.get("cache_control")), lives_an_hour(request)
+    marks = tuple(_breakpoints(found, least, *automatic))
     cacheable = max((mark.tokens for mark in marks if mark.keeps), default=0)
     return Explanation(
         model=meant,
@@ -132,13 +135,17 @@ def _items(found: Sequence[Share], whole: Weight, cacheable: int) -> Iterator[It
         )
 
 
-def _breakpoints(found: Sequence[Share], least: int, *, is_automatic: bool) -> Iterator[Breakpoint]:
+def _breakpoints(
+    found: Sequence[Share], least: int, is_automatic: bool, automatic_hour: bool
+) -> Iterator[Breakpoint]:
     upto, last = 0.0, len(found) - 1
     for number, share in enumerate(found):
         upto += share.weight.tokens
         if share.marked or (is_automatic and number == last):
             place = where(share.part, share.index, None if share.part == "tools" else share.block)
-            yield Breakpoint(place, round(upto), upto >= least)
+            yield Breakpoint(
+                place, round(upto), upto >= least, share.hour or (automatic_hour and number == last)
+            )
 
 
 def _kinds(found: Sequence[Share]) -> dict[str, int]:

@@ -75,7 +75,7 @@ def report(
     explanation = explain(request)
     count = counted or refined(request, facts) or explanation.count
     expected, because = _expected(ledger, model, most)
-    cost = cost_of(Prices(), model, count, explanation.cacheable, expected, most, at_ns)
+    cost = cost_of(Prices(), model, count, _cached(explanation, count), expected, most, at_ns)
     pool = Anthropic(catalog).identify(_PATH, request).pool or ""
     return Report(
         model=model,
@@ -89,6 +89,13 @@ def report(
         cost=cost,
         draws=tuple(_draws(config, catalog, pool, count.tokens, expected)),
     )
+
+
+def _cached(explanation: Explanation, count: Count) -> tuple[int, int]:
+    """Tokens that the prompt cache may keep, and those for an hour: by estimate, so on the scale of a better count."""
+    scale = count.tokens / explanation.count.tokens if explanation.count.tokens else 1.0
+    hour = max((mark.tokens for mark in explanation.breakpoints if mark.keeps and mark.hour), default=0)
+    return round(explanation.cacheable * scale), round(hour * scale)
 
 
 def job_report(config: Config, counted: JobCount, *, at_ns: int) -> JobReport:

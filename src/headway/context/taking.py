@@ -39,7 +39,8 @@ class Fit:
 class Cost:
     """Whole nanodollars; None: no price is known. `most` is with the high end of the count and all of `max_tokens`.
 
-    `written` and `read` are the input alone, when its cacheable part is written to the prompt cache, and when it is read.
+    `written` and `read` are the input alone, when its cacheable part (`cacheable` tokens, `hour` of them for an hour) is
+    written to the prompt cache, and when it is read.
     """
 
     input: int | None
@@ -47,6 +48,8 @@ class Cost:
     most: int | None
     written: int | None
     read: int | None
+    cacheable: int = 0
+    hour: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +112,33 @@ def _asked(max_tokens: int, facts: ModelFacts) -> str:
 
 
 def cost_of(
-    prices: Prices, model: str, count: Count, cacheable: int, expected: int, most: int, at_ns: int
+    prices: Prices, model: str, count: Count, cache: tuple[int, int], expected: int, most: int, at_ns: int
 ) -> Cost:
-    """What a call costs at the prices of `at_ns`, with `expected` and at most `most` tokens out."""
+    """What a call costs at the prices of `at_ns`, with `expected` and at most `most` tokens out.
 
-    def price(fresh: int, out: int = 0, *, read: int = 0, written: int = 0) -> int | None:
+    `cache`: tokens of it that the prompt cache may keep, and those of them that it keeps for an hour.
+    """
+
+    def price(fresh: int, out: int = 0, *, read: int = 0, five: int = 0, hour: int = 0) -> int | None:
         usage = Usage(
-            input_tokens=fresh, output_tokens=out, cache_read_tokens=read, cache_write_5m_tokens=written
+            input_tokens=fresh,
+            output_tokens=out,
+            cache_read_tokens=read,
+            cache_write_5m_tokens=five,
+            cache_write_1h_tokens=hour,
         )
         return prices.cost(model, usage, at_ns).nanousd
 
-    kept = min(cacheable, count.tokens)
+    kept = min(cache[0], count.tokens)
+    hour = min(cache[1], kept)
     return Cost(
         input=price(count.tokens),
         expected=price(count.tokens, expected),
-        most=price(count.high - kept, most, written=kept),
-        written=price(count.tokens - kept, written=kept) if kept else None,
+        most=price(count.high - kept, most, five=kept - hour, hour=hour),
+        written=price(count.tokens - kept, five=kept - hour, hour=hour) if kept else None,
         read=price(count.tokens - kept, read=kept) if kept else None,
+        cacheable=kept,
+        hour=hour,
     )
 
 

@@ -37,7 +37,7 @@ class Share:
     """One piece of a request. `part` is "hidden", "tools", "system" or "messages", `index` and `block` its place there.
 
     `kind` is what it is: the `type` of a block, "tool", "server tool", or for hidden ones what they are for. `name` is that
-    of a tool, `role` that of a message. `marked`: a cache breakpoint is on it.
+    of a tool, `role` that of a message. `marked`: a cache breakpoint is on it; `hour`: one whose entry lives an hour.
     """
 
     part: str
@@ -48,6 +48,7 @@ class Share:
     role: str
     weight: Weight
     marked: bool
+    hour: bool = False
 
 
 class Scale:
@@ -146,7 +147,17 @@ def shares(request: Mapping[str, Any], facts: ModelFacts | None) -> tuple[Share,
         found.append(_tool_share(index, tool, scale.tool(tool)))
     for number, block in enumerate(_listed(request.get("system"))):
         found.append(
-            Share("system", 0, number, _kind(block), "", "", scale.system([block]), _is_marked(block))
+            Share(
+                "system",
+                0,
+                number,
+                _kind(block),
+                "",
+                "",
+                scale.system([block]),
+                _is_marked(block),
+                lives_an_hour(block),
+            )
         )
     for index, message in enumerate(_listed(request.get("messages"))):
         found.extend(_message_shares(index, message, scale))
@@ -163,7 +174,17 @@ def _tool_share(index: int, tool: object, weight: Weight) -> Share:
     kind = str(known.get("type") or "custom")
     name = str(known.get("name") or known.get("mcp_server_name") or kind)
     is_ours = kind == "custom"
-    return Share("tools", index, 0, "tool" if is_ours else "server tool", name, "", weight, _is_marked(tool))
+    return Share(
+        "tools",
+        index,
+        0,
+        "tool" if is_ours else "server tool",
+        name,
+        "",
+        weight,
+        _is_marked(tool),
+        lives_an_hour(tool),
+    )
 
 
 def _message_shares(index: int, message: object, scale: Scale) -> Iterator[Share]:
@@ -175,7 +196,17 @@ def _message_shares(index: int, message: object, scale: Scale) -> Iterator[Share
     for number, block in enumerate(blocks):
         weight = scale.block(block, role, in_tool_turn=in_tool_turn, is_first=number == 0)
         name = str(block.get("name") or "") if isinstance(block, Mapping) else ""
-        yield Share("messages", index, number, _kind(block), name, role, weight, _is_marked(block))
+        yield Share(
+            "messages",
+            index,
+            number,
+            _kind(block),
+            name,
+            role,
+            weight,
+            _is_marked(block),
+            lives_an_hour(block),
+        )
 
 
 def _kind(block: object) -> str:
@@ -184,6 +215,12 @@ def _kind(block: object) -> str:
 
 def _is_marked(block: object) -> bool:
     return isinstance(block, Mapping) and bool(block.get("cache_control"))
+
+
+def lives_an_hour(block: object) -> bool:
+    """Whether the breakpoint on a block (or on a request, for automatic caching) is one of `"ttl": "1h"`."""
+    control = block.get("cache_control") if isinstance(block, Mapping) else None
+    return isinstance(control, Mapping) and control.get("ttl") == "1h"
 
 
 def _listed(value: object) -> list[Any]:
