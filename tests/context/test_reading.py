@@ -87,6 +87,7 @@ def test_whatever_comes_is_taken_for_something_or_refused(data: bytes) -> None:
         (b" \n \n", "empty"),
         (b"\xff\xfe\x00", "neither JSON nor UTF-8"),
         (b"a\0b", "zero bytes"),
+        (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
     ],
 )
 def test_what_cannot_be_counted_says_why(value: Any, said: str) -> None:

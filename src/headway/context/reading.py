@@ -12,6 +12,7 @@ What is written for another API is refused by name: counted as text, it would gi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -81,6 +82,8 @@ def _is_job_line(value: object) -> bool:
 
 def _of_one(stripped: bytes, data: bytes, name: str) -> Asked:
     value = parse(stripped) if stripped[:1] in (b"{", b"[") else None
+    if value is None and stripped[:1] in (b"{", b"[") and _is_too_deep(stripped):
+        raise InputError(f"{name} is JSON that is nested too deeply to be a request")
     if isinstance(value, dict) and isinstance(value.get("params"), dict):
         value = value["params"]  # one line of a job, laid out over several
     if isinstance(value, dict) and ("messages" in value or _is_openai(value)):
@@ -97,6 +100,16 @@ def _of_one(stripped: bytes, data: bytes, name: str) -> Asked:
     if "\0" in text:
         raise InputError(f"{name} is no text: it has zero bytes in it")
     return Asked("text", {"messages": [{"role": "user", "content": text}]})
+
+
+def _is_too_deep(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return False
 
 
 def checked(request: Mapping[str, Any], name: str) -> Mapping[str, Any]:
