@@ -162,6 +162,8 @@ def test_lines_that_come_one_by_one(job: Path) -> None:
         ((), InputError, "job file"),
         (("job.jsonl", "--from-ledger", "7d"), InputError, "not both"),
         (("job.jsonl", "--what-if", "load=2x"), InputError, "--from-ledger"),
+        (("--from-ledger", "7d", "--model", "claude-haiku-4-5"), InputError, "--model goes with a job file"),
+        (("--from-ledger", "7d", "--output-tokens", "5"), InputError, "--output-tokens goes with a job file"),
         (("absent.jsonl",), InputError, "no such file"),
         (("job.jsonl", "--at", "often"), ConfigError, "--at"),
         (("job.jsonl", "--first-token", "soon"), ConfigError, "--first-token"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,8 +21,22 @@ if TYPE_CHECKING:
     from headway.cli.planjob import Beliefs, Ready, Say
     from headway.cli.planview import Shown
 
+# What only a job is planned with.
+_OF_JOBS = (
+    "model",
+    "max_tokens",
+    "system",
+    "at",
+    "output_tokens",
+    "speed",
+    "first_token",
+    "since",
+    "any_model",
+)
+
 
 def plan(
+    ctx: typer.Context,
     job: Annotated[
         str | None, typer.Argument(metavar="[JOB.jsonl]", help="The job file; - reads standard input.")
     ] = None,
@@ -122,6 +136,7 @@ def plan(
     from headway.cli.planjob import telling
 
     if job is None:
+        _refuse_of_jobs(ctx)
         from headway.cli.replaying import replay_ledger
 
         replay_ledger(from_ledger or "", what_if or [], config, as_json=as_json, html=html)
@@ -134,6 +149,15 @@ def plan(
         ready = _prepare(stack, job, config, (model, max_tokens, system), beliefs, say)
         shown = _planned(ready, at, say)
     _show(shown, as_json=as_json, html=html)  # progress is gone by now
+
+
+def _refuse_of_jobs(ctx: typer.Context) -> None:
+    """What a job file would be planned with says nothing of traffic that there was."""
+    for name in _OF_JOBS:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            flag = "--" + name.replace("_", "-")
+            raise InputError(f"{flag} goes with a job file, not with --from-ledger", hint="See --what-if.")
 
 
 def _beliefs(output_tokens: str | None, speed: float | None, first_token: str | None, since: str) -> Beliefs:
@@ -184,18 +208,12 @@ def _planned(ready: Ready, at: str | None, say: Say) -> Shown:
 
 
 def _show(shown: Shown, *, as_json: bool, html: Path | None) -> None:
+    from headway.cli.planjob import give
     from headway.cli.planview import as_values, picture
 
-    if html is not None:
-        from headway.charts.page import save
+    def made_page() -> str:
         from headway.cli.planpage import page
 
-        save(html, page(shown))
-    if as_json:
-        typer.echo(json.dumps(as_values(shown)))
-        return
-    console = Console(highlight=False)
-    colour = console.color_system is not None and not console.no_color
-    console.print(picture(shown, console.width, colour=colour))
-    if html is not None:
-        typer.echo(f"page: {html}")
+        return page(shown)
+
+    give(lambda: as_values(shown), partial(picture, shown), made_page, as_json=as_json, html=html)

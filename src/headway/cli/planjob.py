@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
-from rich.console import Console
+import typer
+from rich.console import Console, RenderableType
 from rich.status import Status
 
 from headway.assemble import build
@@ -118,3 +121,27 @@ def telling(console: Console) -> Iterator[Say]:
         yield say
     finally:
         status.stop()
+
+
+class Picture(Protocol):
+    """What is shown to eyes, `width` columns wide; `colour`: whether its chart may have it."""
+
+    def __call__(self, width: int, *, colour: bool) -> RenderableType: ...
+
+
+def give(
+    values: Callable[[], Any], picture: Picture, page: Callable[[], str], *, as_json: bool, html: Path | None
+) -> None:
+    """An answer as it was asked for: on standard output for machines or for eyes, and as a page."""
+    if html is not None:
+        from headway.charts.page import save
+
+        save(html, page())
+    if as_json:
+        typer.echo(json.dumps(values()))
+        return
+    console = Console(highlight=False)
+    colour = console.color_system is not None and not console.no_color
+    console.print(picture(console.width, colour=colour))
+    if html is not None:
+        typer.echo(f"page: {html}")

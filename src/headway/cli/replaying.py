@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from rich.console import Console
 
 from headway.cli.display import visible
-from headway.cli.planjob import telling
+from headway.cli.planjob import give, telling
 from headway.cli.usage import since_ns
 from headway.config import Config
 from headway.errors import InputError
@@ -54,16 +53,9 @@ def show_replay(made: Replay, *, as_json: bool, html: Path | None) -> None:
     """On standard output, and as a page."""
     from headway.planner.replay_view import as_values, picture
 
-    if html is not None:
-        from headway.charts.page import save
+    def made_page() -> str:
         from headway.planner.replay_page import page
 
-        save(html, page(made))
-    if as_json:
-        typer.echo(json.dumps(as_values(made)))
-        return
-    console = Console(highlight=False)
-    colour = console.color_system is not None and not console.no_color
-    console.print(picture(made, console.width, colour=colour))
-    if html is not None:
-        typer.echo(f"page: {html}")
+        return page(made)
+
+    give(lambda: as_values(made), partial(picture, made), made_page, as_json=as_json, html=html)

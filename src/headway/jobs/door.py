@@ -8,39 +8,29 @@
 from __future__ import annotations
 
 import resource
-import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, BinaryIO
 
-import anyio
-
-from headway.assemble import Parts, fingerprinting, open_ledger
+from headway.assemble import Parts, fingerprinting
 from headway.core.forecast import Lengths
-from headway.core.retry import Retry
-from headway.drivers.aio import AioDriver
-from headway.drivers.turnstile import Turnstile
 from headway.errors import ConfigError, JobFileError, OutputError
 from headway.jobs.check import bad_report, checker
 from headway.jobs.counting import Counting
 from headway.jobs.ending import Stop
+from headway.jobs.going import Going
 from headway.jobs.index import Index, scan
 from headway.jobs.job import Job, Way
 from headway.jobs.order import Order
 from headway.jobs.record import Options as Options
 from headway.jobs.record import Record
-from headway.jobs.sender import WireSender
 from headway.jobs.summary import summarise
 from headway.jobs.tally import Tally
-from headway.jobs.view import View, look
-from headway.ledger.lessons import keep_learnt, recall_lessons
+from headway.jobs.view import View
 from headway.providers.anthropic import Anthropic
-from headway.wire.client import Client
-from headway.wire.exchange import Timeouts
 
 MOST_CONNECTIONS = 4000
 
@@ -117,38 +107,19 @@ class Door:
 
     def run(self, show: Callable[[View], None], every_s: float) -> Stop | None:
         """Run what is left, showing a picture of it from time to time. Returns why it stopped before its end, or None."""
-        return anyio.run(
-            self._run, show, every_s, backend="asyncio", backend_options={"use_uvloop": _has_uvloop()}
+        going = Going(
+            self.parts,
+            counted=lambda ledger: Counting(ledger, self.tally, self.parts.prices),
+            retries=self._retries,
+            connections=self.parts.config.concurrency or _most_connections(),
+            show=show,
+            every_s=every_s,
         )
-
-    async def _run(self, show: Callable[[View], None], every_s: float) -> Stop | None:
-        parts, config = self.parts, self.parts.config
-        job = self.job = self._make_job()
-        ledger = open_ledger(config, parts.prices)
-        client = Client(
-            config.base_url, limits=Timeouts(), max_connections=config.concurrency or _most_connections()
-        )
-        parts.engine.lessons = lambda pool: recall_lessons(ledger, config.base_url, pool, time.time_ns())
+        self.job = self._make_job()
         try:
-            counted = Counting(ledger, self.tally, parts.prices)
-            driver = AioDriver(
-                Turnstile(parts.engine, counted, time.monotonic, time.time_ns),
-                WireSender(client, parts.provider, config.headers(), time.monotonic, job),
-                provider=parts.provider.name,
-                retry=Retry(self._retries),
-            )
-            async with anyio.create_task_group() as group:
-                group.start_soon(_obey_signals, job, show)
-                group.start_soon(_show, job, show, every_s)
-                stop = await job.run(driver)
-                group.cancel_scope.cancel()
-            show(look(job, self.tally.ended_at))
-            return stop
+            return going.run(self.job)
         finally:
-            await client.close()
-            keep_learnt(ledger, config.base_url, parts.engine, time.time_ns())
-            ledger.stop()
-            self.ledger_problem = ledger.problem
+            self.ledger_problem = going.ledger_problem
 
     def _make_job(self) -> Job:
         assert self._index is not None
@@ -195,25 +166,6 @@ class Door:
             self._record.results.close()
 
 
-async def _show(job: Job, show: Callable[[View], None], every_s: float) -> None:
-    while True:
-        await anyio.sleep(every_s)
-        show(look(job, time.monotonic()))
-
-
-async def _obey_signals(job: Job, show: Callable[[View], None]) -> None:
-    """The first Ctrl-C stops sending and lets calls in flight end; the second one breaks them off."""
-    wanted = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means it
-        wanted.append(signal.SIGHUP)
-    with anyio.open_signal_receiver(*wanted) as signals:
-        async for number in signals:
-            if job.stopped is not None:
-                job.abandon()
-            job.stop(Stop.interrupted(number))
-            show(look(job, time.monotonic()))
-
-
 def _most_connections() -> int:
     """As many sockets as the system lets us open, with some left for files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -221,10 +173,6 @@ def _most_connections() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, MOST_CONNECTIONS + 100), hard))
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return max(8, min(MOST_CONNECTIONS, soft - 100))
-
-
-def _has_uvloop() -> bool:
-    return find_spec("uvloop") is not None
 
 
 def _job_name(output: Path | None) -> str:

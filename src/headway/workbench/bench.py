@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-import anyio
-
-from headway.assemble import Parts, open_ledger
+from headway.assemble import Parts
 from headway.core.forecast import Lengths
-from headway.core.retry import Retry
-from headway.drivers.aio import AioDriver
-from headway.drivers.turnstile import Turnstile
+from headway.core.ports import Ledger
 from headway.errors import ConfigError, JobFileError, OutputError
 from headway.jobs.check import checker
 from headway.jobs.counting import Counting
 from headway.jobs.door import RETRIES
 from headway.jobs.ending import Stop
+from headway.jobs.going import Going
 from headway.jobs.index import Index, scan
 from headway.jobs.job import Job, Way
 from headway.jobs.lines import Defaults
 from headway.jobs.order import Cell, Kind, Order
 from headway.jobs.record import Options
-from headway.jobs.sender import WireSender
 from headway.jobs.state import State, load, save
 from headway.jobs.tally import Tally
-from headway.jobs.view import View, look
-from headway.ledger.lessons import keep_learnt, recall_lessons
-from headway.wire.client import Client
-from headway.wire.exchange import Timeouts
+from headway.jobs.view import View
 from headway.workbench.record import Record, Reply, Stopwatch
 from headway.workbench.trials import lines
 
@@ -117,11 +108,18 @@ class Bench:
                 clock=time.monotonic,
                 kept=self._save_spent,
             )
+            going = Going(
+                self.parts,
+                counted=self._watched,
+                retries=retries,
+                connections=config.concurrency or MOST_CONNECTIONS,
+                show=show,
+                every_s=every_s,
+            )
             try:
-                return anyio.run(
-                    self._run, job, retries, show, every_s, backend_options={"use_uvloop": _has_uvloop()}
-                )
+                return going.run(job)
             finally:
+                self.ledger_problem = going.ledger_problem
                 self.record.look(drop_errored=False)
 
     def _refuse(self, index: Index) -> None:
@@ -134,34 +132,10 @@ class Bench:
             if self.parts.prices.unit(model, time.time_ns()) is None:
                 raise ConfigError(f"no price is known for {model}, so --max-cost cannot be kept")
 
-    async def _run(self, job: Job, retries: int, show: Callable[[View], None], every_s: float) -> Stop | None:
-        parts, config = self.parts, self.parts.config
-        ledger = open_ledger(config, parts.prices)
-        watch = Stopwatch(Counting(ledger, self.tally, parts.prices), parts.prices)
+    def _watched(self, ledger: Ledger) -> Ledger:
+        watch = Stopwatch(Counting(ledger, self.tally, self.parts.prices), self.parts.prices)
         self.record.courses = watch.take
-        client = Client(
-            config.base_url, limits=Timeouts(), max_connections=config.concurrency or MOST_CONNECTIONS
-        )
-        parts.engine.lessons = lambda pool: recall_lessons(ledger, config.base_url, pool, time.time_ns())
-        try:
-            driver = AioDriver(
-                Turnstile(parts.engine, watch, time.monotonic, time.time_ns),
-                WireSender(client, parts.provider, config.headers(), time.monotonic, job),
-                provider=parts.provider.name,
-                retry=Retry(retries),
-            )
-            async with anyio.create_task_group() as group:
-                group.start_soon(_obey_signals, job)
-                group.start_soon(_show, job, show, every_s)
-                stop = await job.run(driver)
-                group.cancel_scope.cancel()
-            show(look(job, self.tally.ended_at))
-            return stop
-        finally:
-            await client.close()
-            keep_learnt(ledger, config.base_url, parts.engine, time.time_ns())
-            ledger.stop()
-            self.ledger_problem = ledger.problem
+        return watch
 
     def _save_spent(self) -> None:
         """With a budget, note what was spent and what calls in flight may still cost: a kill must not forget it."""
@@ -195,22 +169,3 @@ class Blocks(Order):
                 self.left -= 1
                 return self._waiting.pop(place)
         return None
-
-
-async def _show(job: Job, show: Callable[[View], None], every_s: float) -> None:
-    while True:
-        await anyio.sleep(every_s)
-        show(look(job, time.monotonic()))
-
-
-async def _obey_signals(job: Job) -> None:
-    """The first Ctrl-C stops sending and lets calls in flight end; the second one breaks them off."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for number in signals:
-            if job.stopped is not None:
-                job.abandon()
-            job.stop(Stop.interrupted(number))
-
-
-def _has_uvloop() -> bool:
-    return find_spec("uvloop") is not None
